@@ -1,0 +1,87 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One definition of _GNU_SOURCE for C and Swift alike: a shim header that defined it alone would
+// disagree with SwiftGlibc about struct layouts.
+let gnu: [CSetting] = [.define("_GNU_SOURCE")]
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+// No run path into the build machine, and every symbol bound before main: these programs run with privileges.
+let hardened: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-s"])]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict, linkerSettings: hardened)
+}
+
+func tests(_ subject: String, _ more: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .testTarget(
+        name: "\(subject)Tests", dependencies: [.init(stringLiteral: subject)] + more,
+        exclude: exclude, cSettings: gnu, swiftSettings: strict)
+}
+
+let sources: [Target] = [
+    .target(name: "CLinux", cSettings: gnu),
+    .systemLibrary(name: "CMnl", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CCap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
+    .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+    .target(name: "CTrainCipher", cSettings: gnu),
+
+    library("LinuxSystem", ["CLinux"]),
+    library("IPAddressing"),
+    library("WireGuardCrypto", ["LinuxSystem", "CSodium", "CTrainCipher"]),
+    library("WireGuardModel", ["IPAddressing", "LinuxSystem", "WireGuardCrypto"]),
+    library("WireGuardConfig", ["WireGuardModel"]),
+    library("WireGuardUAPI", ["WireGuardModel"]),
+    library("Namespaces", ["LinuxSystem"]),
+    library("Netlink", ["LinuxSystem", "WireGuardModel", "CMnl"]),
+    library("Confinement", ["LinuxSystem", "CCap", "CSeccomp"]),
+    library("WireGuardEngine", ["WireGuardModel", "WireGuardUAPI", "Confinement"]),
+    library("Tunnels", ["Namespaces", "Netlink", "WireGuardConfig", "WireGuardUAPI", "Confinement"]),
+    library("Commands", ["Tunnels"]),
+    library("CNI", ["Tunnels"]),
+    library("Netavark", ["Tunnels"]),
+
+    program("swg-ns", ["Commands"]),
+    program("swg-cni", ["CNI"]),
+    program("swg-netavark", ["Netavark"]),
+    program("swg-engine", ["WireGuardEngine"]),
+]
+
+let testTargets: [Target] = [
+    tests("LinuxSystem"),
+    tests("IPAddressing"),
+    tests("WireGuardCrypto"),
+    tests("WireGuardModel"),
+    tests("WireGuardConfig"),
+    tests("WireGuardUAPI"),
+    tests("Namespaces"),
+    tests("Netlink"),
+    tests("Confinement"),
+    tests("WireGuardEngine"),
+    tests("Tunnels"),
+    tests("Commands"),
+    tests("CNI"),
+    tests("Netavark"),
+]
+
+// SWG_TESTS=NetlinkTests,TunnelsTests swift test … builds those suites and what they need, nothing else.
+let chosen = Context.environment["SWG_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
+
+let package = Package(
+    name: "swg-ns",
+    targets: chosen.map { wanted in
+        sources.filter { $0.type != .executable } + testTargets.filter { wanted.contains($0.name) }
+    } ?? sources + testTargets
+)

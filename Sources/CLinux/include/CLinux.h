@@ -1,0 +1,177 @@
+// The parts of Linux that Swift cannot import by itself: headers that the Glibc module leaves out, and
+// inline wrappers for what is a macro, variadic, or without a glibc function. No logic but swg_spawn's.
+// _GNU_SOURCE comes from the build (see Package.swift), never from here.
+#ifndef SWG_CLINUX_H
+#define SWG_CLINUX_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/icmp6.h>
+#include <netinet/udp.h>
+#include <netpacket/packet.h>
+#include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <linux/capability.h>
+#include <linux/errqueue.h>
+#include <linux/genetlink.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/magic.h>
+#include <linux/net_namespace.h>
+#include <linux/fib_rules.h>
+#include <linux/netlink.h>
+#include <linux/nsfs.h>
+#include <linux/openat2.h>
+#include <linux/rtnetlink.h>
+#include <linux/securebits.h>
+#include <linux/sockios.h>
+#include <linux/veth.h>
+#include <linux/virtio_net.h>
+#include <linux/wireguard.h>
+
+// ---- constants that are _IO() macros, or newer than Debian 12's headers ----
+
+static const unsigned long swg_TUNSETIFF = TUNSETIFF;
+static const unsigned long swg_TUNGETIFF = TUNGETIFF;
+static const unsigned long swg_TUNSETOFFLOAD = TUNSETOFFLOAD;
+static const unsigned long swg_TUNSETVNETHDRSZ = TUNSETVNETHDRSZ;
+static const unsigned long swg_TUNGETVNETHDRSZ = TUNGETVNETHDRSZ;
+static const unsigned long swg_TUNSETPERSIST = TUNSETPERSIST;
+static const unsigned long swg_TUNSETOWNER = TUNSETOWNER;
+static const unsigned long swg_TUNGETDEVNETNS = _IO('T', 227);
+static const unsigned long swg_SIOCGSKNS = SIOCGSKNS;
+static const unsigned long swg_NS_GET_NSTYPE = NS_GET_NSTYPE;
+static const unsigned long swg_NS_GET_USERNS = NS_GET_USERNS;
+static const unsigned int swg_TUN_F_USO4 = 0x20;
+static const unsigned int swg_TUN_F_USO6 = 0x40;
+static const int swg_VIRTIO_NET_HDR_GSO_UDP_L4 = 5;
+static const int swg_SO_NETNS_COOKIE = 71;
+static const int swg_NSFS_MAGIC = 0x6e736673;
+static const int swg_PIDFD_SELF_UNSUPPORTED = -1;
+
+// ---- variadic ----
+
+static inline int swg_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
+    return prctl(option, a, b, c, d);
+}
+static inline int swg_ioctl_pointer(int fd, unsigned long request, void *argument) {
+    return ioctl(fd, request, argument);
+}
+static inline int swg_ioctl_value(int fd, unsigned long request, unsigned long argument) {
+    return ioctl(fd, request, argument);
+}
+static inline int swg_fcntl(int fd, int command, long argument) { return fcntl(fd, command, argument); }
+
+// ---- system calls without a glibc function ----
+
+static inline int swg_pivot_root(const char *new_root, const char *put_old) {
+    return (int)syscall(SYS_pivot_root, new_root, put_old);
+}
+static inline int swg_openat2(int directory, const char *path, const struct open_how *how) {
+    return (int)syscall(SYS_openat2, directory, path, how, sizeof *how);
+}
+static inline int swg_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+static inline int swg_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0);
+}
+static inline int swg_pidfd_getfd(int pidfd, int fd) { return (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0); }
+static inline long swg_gettid(void) { return syscall(SYS_gettid); }
+static inline int swg_execveat(int fd, const char *path, char *const *argv, char *const *envp, int flags) {
+    return (int)syscall(SYS_execveat, fd, path, argv, envp, flags);
+}
+
+// ---- function-like macros ----
+
+static inline int swg_wifexited(int status) { return WIFEXITED(status); }
+static inline int swg_wexitstatus(int status) { return WEXITSTATUS(status); }
+static inline int swg_wifsignaled(int status) { return WIFSIGNALED(status); }
+static inline int swg_wtermsig(int status) { return WTERMSIG(status); }
+static inline int swg_wifstopped(int status) { return WIFSTOPPED(status); }
+static inline int swg_wstopsig(int status) { return WSTOPSIG(status); }
+static inline int swg_wcoredump(int status) { return WCOREDUMP(status); }
+static inline int swg_s_isreg(mode_t mode) { return S_ISREG(mode); }
+static inline int swg_s_isdir(mode_t mode) { return S_ISDIR(mode); }
+static inline int swg_s_issock(mode_t mode) { return S_ISSOCK(mode); }
+static inline int swg_s_isfifo(mode_t mode) { return S_ISFIFO(mode); }
+static inline int swg_s_ischr(mode_t mode) { return S_ISCHR(mode); }
+static inline unsigned int swg_major(dev_t device) { return (unsigned int)((device >> 8) & 0xfff); }
+static inline unsigned int swg_minor(dev_t device) { return (unsigned int)((device & 0xff) | ((device >> 12) & 0xfff00)); }
+static inline dev_t swg_makedev(unsigned int major, unsigned int minor) {
+    return (dev_t)((minor & 0xff) | (major << 8) | ((dev_t)(minor & ~0xffU) << 12));
+}
+
+static inline struct cmsghdr *swg_cmsg_first(const struct msghdr *message) { return CMSG_FIRSTHDR(message); }
+static inline struct cmsghdr *swg_cmsg_next(struct msghdr *message, struct cmsghdr *current) {
+    return CMSG_NXTHDR(message, current);
+}
+static inline void *swg_cmsg_data(struct cmsghdr *header) { return CMSG_DATA(header); }
+static inline size_t swg_cmsg_len(size_t length) { return CMSG_LEN(length); }
+static inline size_t swg_cmsg_space(size_t length) { return CMSG_SPACE(length); }
+
+// Names inside unions of struct ifreq are imported awkwardly; these two are all that is needed.
+static inline short swg_ifreq_flags(const struct ifreq *request) { return request->ifr_flags; }
+static inline void swg_ifreq_set_flags(struct ifreq *request, short flags) { request->ifr_flags = flags; }
+static inline void swg_ifreq_set_name(struct ifreq *request, const char *name) {
+    strncpy(request->ifr_name, name, IFNAMSIZ - 1);
+}
+static inline void swg_ifreq_get_name(const struct ifreq *request, char *name16) {
+    memcpy(name16, request->ifr_name, IFNAMSIZ);
+    name16[IFNAMSIZ - 1] = 0;
+}
+
+static inline char **swg_environment(void) { extern char **environ; return environ; }
+
+// ---- fork to exec ----
+
+/// Everything the child does between fork and exec, decided and allocated by the parent beforehand:
+/// in the child only async-signal-safe system calls run.
+struct swg_spawn_plan {
+    int executable_fd;           ///< execveat target, or -1 to use `path`
+    const char *path;            ///< absolute path (no PATH search)
+    char *const *argv;
+    char *const *envp;
+    const int *descriptors;      ///< source descriptor per target number 0…count-1, -1 = closed
+    int descriptor_count;
+    int new_session;             ///< setsid()
+    int network_namespace;       ///< setns() target or -1
+    int cgroup_procs;            ///< descriptor of a cgroup.procs to write "0" to, or -1
+    int change_ids;              ///< setgroups(0), setresgid, setresuid
+    uid_t uid;
+    gid_t gid;
+    int parent_death_signal;     ///< 0 = none
+    int reset_oom_score;         ///< write 0 to oom_score_adj (failure ignored)
+    const char *directory;       ///< chdir, or NULL
+};
+
+/// Returns 0 and fills pid and pidfd, or an errno with the failed step's name in *step.
+int swg_spawn(const struct swg_spawn_plan *plan, pid_t *pid, int *pidfd, const char **step);
+
+#endif

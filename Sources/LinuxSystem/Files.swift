@@ -1,0 +1,139 @@
+import CLinux
+import Glibc
+
+extension FileDescriptor {
+    /// open(2); always with O_CLOEXEC.
+    public static func open(_ path: String, _ flags: Int32, mode: mode_t = 0o600) throws(SystemError) -> FileDescriptor {
+        FileDescriptor(owning: try systemCall("open", path) { Glibc.open(path, flags | O_CLOEXEC, mode) })
+    }
+
+    /// openat(2) below this directory; always with O_CLOEXEC. `name` is one component, never a path.
+    public borrowing func open(
+        _ name: String, _ flags: Int32, mode: mode_t = 0o600
+    ) throws(SystemError) -> FileDescriptor {
+        let directory = rawValue
+        return FileDescriptor(
+            owning: try systemCall("openat", name) { openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW, mode) })
+    }
+
+    /// Everything up to the end, as bytes; refuses more than `limit` with EFBIG.
+    public borrowing func readAll(limitBytes limit: Int = 16 << 20, object: String = "file") throws(SystemError) -> [UInt8] {
+        let number = rawValue
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16384)
+        // The chunk passed through our hands may have been a key.
+        defer { chunk.withUnsafeMutableBytes { if let base = $0.baseAddress { explicit_bzero(base, $0.count) } } }
+        while true {
+            let count = try systemCall("read", object) { Glibc.read(number, &chunk, chunk.count) }
+            if count == 0 { return bytes }
+            guard bytes.count + count <= limit else {
+                throw SystemError(call: "read", object: object, errno: Errno(EFBIG), detail: "more than \(limit) bytes")
+            }
+            bytes.append(contentsOf: chunk[..<count])
+        }
+    }
+
+    /// Writes all bytes, however many calls it takes.
+    public borrowing func writeAll(_ bytes: some Sequence<UInt8>, object: String = "file") throws(SystemError) {
+        let number = rawValue
+        let contiguous = ContiguousArray(bytes)
+        var offset = 0
+        while offset < contiguous.count {
+            offset += try systemCall("write", object) {
+                contiguous.withUnsafeBytes { buffer in
+                    Glibc.write(number, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
+                }
+            }
+        }
+    }
+
+    public borrowing func writeAll(_ text: String, object: String = "file") throws(SystemError) {
+        try writeAll(text.utf8, object: object)
+    }
+}
+
+/// Whole files by path, for what is small.
+public enum File {
+    public static func readBytes(_ path: String, limitBytes: Int = 16 << 20) throws(SystemError) -> [UInt8] {
+        try FileDescriptor.open(path, O_RDONLY).readAll(limitBytes: limitBytes, object: path)
+    }
+
+    /// The file as text; bytes that are not UTF-8 become U+FFFD.
+    public static func readText(_ path: String, limitBytes: Int = 16 << 20) throws(SystemError) -> String {
+        String(decoding: try readBytes(path, limitBytes: limitBytes), as: UTF8.self)
+    }
+
+    /// Writes an existing file in place, as /proc and /sys want it.
+    public static func write(_ text: String, to path: String) throws(SystemError) {
+        try FileDescriptor.open(path, O_WRONLY).writeAll(text, object: path)
+    }
+
+    /// Replaces a file by rename: readers see the old or the new content, a crash leaves one of the two.
+    public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) throws(SystemError) {
+        let temporary = "\(path).\(getpid()).tmp"
+        do {
+            let file = try FileDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
+            try file.writeAll(bytes, object: temporary)
+            try systemCall("fchmod", temporary) { fchmod(file.rawValue, mode) }
+            try systemCall("fsync", temporary) { fsync(file.rawValue) }
+            try systemCall("rename", path) { rename(temporary, path) }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
+    public static func replace(_ path: String, with text: String, mode: mode_t = 0o600) throws(SystemError) {
+        try replace(path, with: Array(text.utf8), mode: mode)
+    }
+
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// unlink(2); a file that is gone already is success (`false`).
+    @discardableResult
+    public static func remove(_ path: String) throws(SystemError) -> Bool {
+        do {
+            try systemCall("unlink", path) { unlink(path) }
+            return true
+        } catch {
+            if error.errno.rawValue == ENOENT || error.errno.rawValue == ENOTDIR { return false }
+            throw error
+        }
+    }
+
+    /// The target of a symbolic link. readlink(2).
+    public static func readLink(_ path: String) throws(SystemError) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = try systemCall("readlink", path) { readlink(path, &buffer, buffer.count) }
+        return String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Names in a directory, sorted, without `.` and `..`.
+    public static func list(_ path: String) throws(SystemError) -> [String] {
+        guard let directory = opendir(path) else {
+            throw SystemError(call: "opendir", object: path, errno: .current)
+        }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// Creates a directory and its missing parents; existing ones are left as they are.
+    public static func makeDirectories(_ path: String, mode: mode_t = 0o700) throws(SystemError) {
+        if mkdir(path, mode) == 0 || Glibc.errno == EEXIST { return }
+        let error = Errno.current
+        guard error.rawValue == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+            throw SystemError(call: "mkdir", object: path, errno: error)
+        }
+        try makeDirectories(String(path[..<slash]), mode: mode)
+        if mkdir(path, mode) != 0 && Glibc.errno != EEXIST {
+            throw SystemError(call: "mkdir", object: path, errno: .current)
+        }
+    }
+}

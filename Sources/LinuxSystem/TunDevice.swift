@@ -1,0 +1,115 @@
+import CLinux
+import Glibc
+
+/// The only opener of TUN devices.
+///
+/// Open it in the birth namespace and move it: a TUN opened inside its final namespace would keep that
+/// namespace alive for ever, a moved one does not.
+/// Source: Documentation/networking/tuntap.rst, include/uapi/linux/if_tun.h.
+public struct TunDevice: ~Copyable, Sendable {
+    public let descriptor: FileDescriptor
+    /// The name at creation; a later rename does not show here (see `currentName`).
+    public let name: String
+
+    public static let path = "/dev/net/tun"
+
+    /// Creates a TUN interface in the calling thread's network namespace, with a vnet header before each
+    /// packet and every offload that the kernel grants.
+    ///
+    /// - Parameter name: at most 15 bytes; `%d` in it asks the kernel for a number.
+    /// - Throws: open(2) or TUNSETIFF's refusal, with the cure where it is known.
+    public static func create(name: String) throws(SystemError) -> TunDevice {
+        let descriptor = try openDriver()
+        var request = ifreq()
+        swg_ifreq_set_name(&request, name)
+        swg_ifreq_set_flags(&request, Int16(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
+        do {
+            try systemCall("TUNSETIFF", name) { swg_ioctl_pointer(descriptor.rawValue, swg_TUNSETIFF, &request) }
+        } catch {
+            switch error.errno.rawValue {
+            case EPERM: throw error.explained("creating an interface needs CAP_NET_ADMIN in its network namespace")
+            case EBUSY: throw error.explained("the name is in use")
+            default: throw error
+            }
+        }
+        let device = TunDevice(descriptor: descriptor, name: interfaceName(request))
+        device.enableOffloads()
+        return device
+    }
+
+    private static func openDriver() throws(SystemError) -> FileDescriptor {
+        do {
+            return try FileDescriptor.open(path, O_RDWR | O_NONBLOCK)
+        } catch {
+            switch error.errno.rawValue {
+            case ENOENT, ENODEV, ENXIO:
+                throw error.explained("no TUN driver here: modprobe tun, or mkdir -p /dev/net && mknod /dev/net/tun c 10 200")
+            case EACCES, EPERM:
+                throw error.explained("may not open it: run as root, or let the user in with chmod 0666 /dev/net/tun")
+            default: throw error
+            }
+        }
+    }
+
+    /// Takes a descriptor that was opened by someone else (WG_TUN_FD).
+    public static func adopt(_ descriptor: consuming FileDescriptor) throws(SystemError) -> TunDevice {
+        let number = descriptor.rawValue
+        let request = try interfaceRequest(number)
+        return TunDevice(descriptor: descriptor, name: interfaceName(request))
+    }
+
+    init(descriptor: consuming FileDescriptor, name: String) {
+        self.descriptor = descriptor
+        self.name = name
+    }
+
+    /// The name now, after moves and renames. TUNGETIFF.
+    public borrowing func currentName() throws(SystemError) -> String {
+        TunDevice.interfaceName(try TunDevice.interfaceRequest(descriptor.rawValue))
+    }
+
+    /// Whether each packet is preceded by a `virtio_net_hdr`.
+    public borrowing func hasVnetHeader() throws(SystemError) -> Bool {
+        var request = try TunDevice.interfaceRequest(descriptor.rawValue)
+        return Int32(swg_ifreq_flags(&request)) & Int32(IFF_VNET_HDR) != 0
+    }
+
+    /// Bytes of that header (10 or 12). TUNGETVNETHDRSZ.
+    public borrowing func vnetHeaderBytes() throws(SystemError) -> Int {
+        var size: Int32 = 0
+        let number = descriptor.rawValue
+        try systemCall("TUNGETVNETHDRSZ") { swg_ioctl_pointer(number, swg_TUNGETVNETHDRSZ, &size) }
+        return Int(size)
+    }
+
+    /// Offloads in falling order of worth; a kernel that refuses all of them still works, packet by packet.
+    public borrowing func enableOffloads() {
+        let checksum = UInt(TUN_F_CSUM)
+        let tcp = UInt(TUN_F_TSO4 | TUN_F_TSO6)
+        let udp = UInt(swg_TUN_F_USO4 | swg_TUN_F_USO6)
+        for offloads in [checksum | tcp | udp, checksum | tcp, checksum]
+        where swg_ioctl_value(descriptor.rawValue, swg_TUNSETOFFLOAD, offloads) == 0 { return }
+    }
+
+    /// A descriptor of the network namespace in which the interface is now. Needs CAP_NET_ADMIN. TUNGETDEVNETNS.
+    public borrowing func networkNamespace() throws(SystemError) -> FileDescriptor {
+        let number = descriptor.rawValue
+        return FileDescriptor(
+            owning: try systemCall("TUNGETDEVNETNS", name) { swg_ioctl_value(number, swg_TUNGETDEVNETNS, 0) })
+    }
+
+    private static func interfaceRequest(_ number: Int32) throws(SystemError) -> ifreq {
+        var request = ifreq()
+        try systemCall("TUNGETIFF", "descriptor \(number)") { swg_ioctl_pointer(number, swg_TUNGETIFF, &request) }
+        return request
+    }
+
+    private static func interfaceName(_ request: ifreq) -> String {
+        var request = request
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(IFNAMSIZ)) { buffer in
+            guard let base = buffer.baseAddress else { return "" }
+            swg_ifreq_get_name(&request, base)
+            return String(cString: base)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import CSodium
+import Glibc
+import LinuxSystem
+
+/// Memory for secrets: page-aligned, locked, left out of core dumps, empty in a forked child, in slots of
+/// 32 bytes.
+///
+/// One slab for the whole process instead of one guarded allocation per key: at 10,000 peers those would
+/// pass vm.max_map_count, and the rootless limit of locked memory is 8 MiB. Called from any thread; the lock
+/// is held for a few instructions. A refusal by RLIMIT_MEMLOCK is noted once in `isLocked`, not a failure
+/// (promise P3).
+final class KeySlab: @unchecked Sendable {
+    static let shared = KeySlab()
+
+    static let slotBytes = 32
+    private static let chunkBytes = 16 * 4096
+
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private var free: [UnsafeMutableRawPointer] = []
+    private(set) var isLocked = true
+
+    private init() {
+        mutex = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        precondition(sodium_init() >= 0, "libsodium refuses to start")
+    }
+
+    /// A zeroed slot.
+    func take() -> UnsafeMutableRawPointer {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        if let slot = free.popLast() { return slot }
+        let protection = PROT_READ | PROT_WRITE
+        guard let chunk = mmap(nil, KeySlab.chunkBytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), chunk != MAP_FAILED
+        else { fatalError("no memory for keys") }
+        if mlock(chunk, KeySlab.chunkBytes) != 0 { isLocked = false }
+        madvise(chunk, KeySlab.chunkBytes, MADV_DONTDUMP)
+        madvise(chunk, KeySlab.chunkBytes, MADV_WIPEONFORK)
+        for offset in stride(from: KeySlab.chunkBytes - KeySlab.slotBytes, to: 0, by: -KeySlab.slotBytes) {
+            free.append(chunk + offset)
+        }
+        return chunk
+    }
+
+    /// Wipes a slot and takes it back.
+    func giveBack(_ slot: UnsafeMutableRawPointer) {
+        sodium_memzero(slot, KeySlab.slotBytes)
+        pthread_mutex_lock(mutex)
+        free.append(slot)
+        pthread_mutex_unlock(mutex)
+    }
+}
+
+/// Whether all secrets so far are in locked memory; false after RLIMIT_MEMLOCK refused some.
+public var keyMemoryIsLocked: Bool { KeySlab.shared.isLocked }

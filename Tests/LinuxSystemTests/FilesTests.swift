@@ -1,0 +1,68 @@
+import Glibc
+import LinuxSystem
+import Testing
+
+@Suite struct FilesTests {
+    @Test func `P6: an error names the call, the object and the kernel's answer`() {
+        #expect(throws: SystemError(call: "open", object: "/nowhere/at/all", errno: Errno(ENOENT))) {
+            try File.readText("/nowhere/at/all")
+        }
+        let error = SystemError(call: "setns", object: "/run/netns/x", errno: Errno(EPERM), detail: "be root")
+        #expect(error.description == "setns /run/netns/x: EPERM (Operation not permitted): be root")
+    }
+
+    @Test func `a replaced file has its content and mode, and leaves no temporary`() throws {
+        let folder = "/tmp/swg-files-\(getpid())"
+        try File.makeDirectories("\(folder)/a/b")
+        defer {
+            rmdir("\(folder)/a/b")
+            rmdir("\(folder)/a")
+            rmdir(folder)
+        }
+        try File.replace("\(folder)/a/b/f", with: "one")
+        try File.replace("\(folder)/a/b/f", with: "two")
+        #expect(try File.readText("\(folder)/a/b/f") == "two")
+        #expect(try File.list("\(folder)/a/b") == ["f"])
+        #expect(try File.remove("\(folder)/a/b/f"))
+        #expect(try !File.remove("\(folder)/a/b/f"))
+    }
+
+    @Test func `readAll refuses more than its limit`() throws {
+        let file = try MemoryFile.create(name: "t", contents: Array(repeating: 1, count: 100))
+        let error = #expect(throws: SystemError.self) { try file.readAll(limitBytes: 99) }
+        #expect(error?.errno == Errno(EFBIG))
+    }
+}
+
+@Suite struct SpawnTests {
+    @Test func `a child gets exactly the descriptors of its plan`() throws {
+        let output = try MemoryFile.create(name: "out")
+        let stray = try FileDescriptor.open("/dev/null", O_RDONLY)
+        try stray.setCloseOnExec(false)
+        let spawn = Spawn(
+            .path("/bin/sh"), arguments: ["sh", "-c", "ls /proc/self/fd | wc -l"], environment: ["PATH=/usr/bin:/bin"],
+            descriptors: [nil, output.rawValue, 2])
+        let child = try spawn.start()
+        #expect(try child.wait() == .exited(0))
+        lseek(output.rawValue, 0, SEEK_SET)
+        let text = String(decoding: try output.readAll(), as: UTF8.self)
+        // 1, 2, and the two that ls itself opens at most (0 is reused for the folder).
+        #expect((Int(text.filter(\.isNumber)) ?? 99) <= 4, "\(text)")
+    }
+
+    @Test func `a program that does not exist is an error of exec, not a silent child`() {
+        let spawn = Spawn(.path("/nonexistent"), arguments: ["x"])
+        let error = #expect(throws: SystemError.self) { _ = try spawn.start().wait() }
+        #expect(error?.call == "exec")
+        #expect(error?.errno == Errno(ENOENT))
+    }
+
+    @Test func `P5: an identity tells a process from its successor`() throws {
+        let identity = try ProcessIdentity.of(getpid())
+        #expect(identity.isAlive)
+        let stranger = ProcessIdentity(pid: getpid(), startTicks: identity.startTicks &+ 1, bootID: identity.bootID)
+        #expect(!stranger.isAlive)
+        let isNil = try stranger.open() == nil
+        #expect(isNil)
+    }
+}
