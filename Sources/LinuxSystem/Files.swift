@@ -3,7 +3,8 @@ import Glibc
 
 extension FileDescriptor {
     /// open(2); always with O_CLOEXEC.
-    public static func open(_ path: String, _ flags: Int32, mode: mode_t = 0o600) throws(SystemError) -> FileDescriptor {
+    public static func open(_ path: String, _ flags: Int32, mode: mode_t = 0o600) throws(SystemError) -> FileDescriptor
+    {
         FileDescriptor(owning: try systemCall("open", path) { Glibc.open(path, flags | O_CLOEXEC, mode) })
     }
 
@@ -17,7 +18,9 @@ extension FileDescriptor {
     }
 
     /// Everything up to the end, as bytes; refuses more than `limit` with EFBIG.
-    public borrowing func readAll(limitBytes limit: Int = 16 << 20, object: String = "file") throws(SystemError) -> [UInt8] {
+    public borrowing func readAll(limitBytes limit: Int = 16 << 20, object: String = "file") throws(SystemError)
+        -> [UInt8]
+    {
         let number = rawValue
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16384)

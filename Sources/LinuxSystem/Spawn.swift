@@ -126,7 +126,8 @@ public struct ChildProcess: ~Copyable, Sendable {
 
 extension ChildProcess.Ending {
     public init(waitStatus: Int32) {
-        self = swg_wifsignaled(waitStatus) != 0
+        self =
+            swg_wifsignaled(waitStatus) != 0
             ? .killed(signal: swg_wtermsig(waitStatus)) : .exited(swg_wexitstatus(waitStatus))
     }
 }

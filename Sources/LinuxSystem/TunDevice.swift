@@ -43,7 +43,8 @@ public struct TunDevice: ~Copyable, Sendable {
         } catch {
             switch error.errno.rawValue {
             case ENOENT, ENODEV, ENXIO:
-                throw error.explained("no TUN driver here: modprobe tun, or mkdir -p /dev/net && mknod /dev/net/tun c 10 200")
+                throw error.explained(
+                    "no TUN driver here: modprobe tun, or mkdir -p /dev/net && mknod /dev/net/tun c 10 200")
             case EACCES, EPERM:
                 throw error.explained("may not open it: run as root, or let the user in with chmod 0666 /dev/net/tun")
             default: throw error

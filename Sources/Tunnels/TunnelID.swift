@@ -40,11 +40,14 @@ public struct InterfaceName: Hashable, Sendable {
     public init(_ text: String) throws(TunnelError) {
         let bytes = text.utf8
         let good = bytes.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x2f && $0 != 0x3a && $0 != 0x25 }
-        guard (1...15).contains(bytes.count), good, text != ".", text != "..", text != "lo", text != "all", text != "default"
+        guard (1...15).contains(bytes.count), good, text != ".", text != "..", text != "lo", text != "all",
+            text != "default"
         else {
             throw TunnelError(
                 .usage, "\"\(printable(text))\" cannot be the name of a tunnel's interface",
-                cure: "use 1 to 15 printable characters without space, '/', ':' and '%', and not \"lo\", \"all\" or \"default\"")
+                cure:
+                    "use 1 to 15 printable characters without space, '/', ':' and '%', and not \"lo\", \"all\" or \"default\""
+            )
         }
         self.text = text
     }

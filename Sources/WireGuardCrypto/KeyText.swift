@@ -44,7 +44,9 @@ public enum KeyText {
             var end: UnsafePointer<CChar>?
             let variant = Int32(sodium_base64_VARIANT_ORIGINAL)
             guard let output = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return false }
-            guard sodium_base642bin(output, key.count, pointer, 44, nil, &length, &end, variant) == 0 else { return false }
+            guard sodium_base642bin(output, key.count, pointer, 44, nil, &length, &end, variant) == 0 else {
+                return false
+            }
             return length == 32 && end == pointer + 44
         }
     }

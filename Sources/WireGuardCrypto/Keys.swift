@@ -18,8 +18,10 @@ public struct PublicKey: Hashable, Sendable {
     /// The first 32 bytes of a larger buffer, which must hold them.
     public init(copying buffer: UnsafeRawBufferPointer) {
         words = (
-            buffer.loadUnaligned(fromByteOffset: 0, as: UInt64.self), buffer.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
-            buffer.loadUnaligned(fromByteOffset: 16, as: UInt64.self), buffer.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+            buffer.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
+            buffer.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+            buffer.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
+            buffer.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
         )
     }
 

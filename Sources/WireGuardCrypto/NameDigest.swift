@@ -6,7 +6,9 @@ public func digestOfNames(_ names: [String]) -> [UInt8] {
     var input: [UInt8] = []
     for name in names {
         let bytes = Array(name.utf8)
-        for shift in stride(from: 56, through: 0, by: -8) { input.append(UInt8(truncatingIfNeeded: bytes.count >> shift)) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            input.append(UInt8(truncatingIfNeeded: bytes.count >> shift))
+        }
         input += bytes
     }
     var digest = [UInt8](repeating: 0, count: 32)

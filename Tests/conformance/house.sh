@@ -1,0 +1,29 @@
+#!/bin/bash
+# The rules of the house that a machine can check: formatting, file sizes, what may be imported.
+source "$(dirname "$0")/../lib/test.sh"
+need swift
+cd "$(dirname "$0")/../.."
+
+swift format lint --strict -r Sources Tests Package.swift >"$test_folder/lint" 2>&1 || {
+    head -n 20 "$test_folder/lint"
+    fail "formatting: swift format -i -r Sources Tests Package.swift"
+}
+ok "formatting"
+
+long=$(find Sources Tests cni examples -type f -exec wc -l {} + | awk '$1 > 500 && $2 != "total"' | grep -v /corpus/ || true)
+[ -z "$long" ] || fail "files of more than 500 lines: $long"
+ok "file sizes"
+
+! grep -rn '^import Foundation$' Sources || fail "full Foundation brings 40 MB and a slow start"
+! grep -rln 'import FoundationEssentials' Sources/{LinuxSystem,IPAddressing,WireGuard*,Namespaces,Netlink,Confinement} ||
+    fail "Foundation below the targets that speak JSON"
+! grep -rnE '\b(setns|unshare)\(' Sources --include=*.swift | grep -v '^Sources/Namespaces/' ||
+    fail "a namespace is joined outside of Namespaces"
+for program in swg-ns swg-cni swg-netavark swg-engine; do
+    [ "$(wc -l <Sources/$program/main.swift)" -lt 30 ] || fail "Sources/$program/main.swift is more than a call"
+done
+ok "imports and places"
+
+! ldd "$SWG_BIN/swg-engine" | grep -i foundation || fail "the engine links Foundation"
+! readelf -d "$SWG_BIN/swg-ns" | grep -E 'RUNPATH|RPATH' | grep -v '\$ORIGIN' || fail "a run path of the build machine"
+ok "what the programs link"
