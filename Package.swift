@@ -62,7 +62,7 @@ let sources: [Target] = [
 let testTargets: [Target] = [
     tests("LinuxSystem"),
     tests("IPAddressing"),
-    tests("WireGuardCrypto"),
+    tests("WireGuardCrypto", ["CSodium", "CTrainCipher"]),
     tests("WireGuardModel"),
     tests("WireGuardConfig"),
     tests("WireGuardUAPI"),

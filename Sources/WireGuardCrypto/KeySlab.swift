@@ -30,13 +30,8 @@ final class KeySlab: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         if let slot = free.popLast() { return slot }
-        let protection = PROT_READ | PROT_WRITE
-        guard let chunk = mmap(nil, KeySlab.chunkBytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-            chunk != MAP_FAILED
-        else { fatalError("no memory for keys") }
-        if mlock(chunk, KeySlab.chunkBytes) != 0 { isLocked = false }
-        madvise(chunk, KeySlab.chunkBytes, MADV_DONTDUMP)
-        madvise(chunk, KeySlab.chunkBytes, MADV_WIPEONFORK)
+        let (chunk, locked) = LockedMemory.map(byteCount: KeySlab.chunkBytes)
+        if !locked { isLocked = false }
         for offset in stride(from: KeySlab.chunkBytes - KeySlab.slotBytes, to: 0, by: -KeySlab.slotBytes) {
             free.append(chunk + offset)
         }
