@@ -67,7 +67,7 @@ let testTargets: [Target] = [
     tests("WireGuardConfig"),
     tests("WireGuardUAPI"),
     tests("Namespaces"),
-    tests("Netlink"),
+    tests("Netlink", ["Namespaces"]),
     tests("Confinement"),
     tests("WireGuardEngine"),
     tests("Tunnels"),
