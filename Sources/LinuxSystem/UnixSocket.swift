@@ -1,0 +1,56 @@
+import CLinux
+import Glibc
+
+/// Stream and datagram sockets with a name in the file system. unix(7).
+public enum UnixSocket {
+    /// The longest path a socket address holds, in bytes.
+    public static let longestPathBytes = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+
+    /// A new socket; `type` is SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.
+    public static func open(
+        _ type: __socket_type = SOCK_STREAM, nonBlocking: Bool = false
+    ) throws(SystemError) -> FileDescriptor {
+        let flags = SOCK_CLOEXEC.rawValue | (nonBlocking ? SOCK_NONBLOCK.rawValue : 0)
+        return FileDescriptor(
+            owning: try systemCall("socket", "AF_UNIX") { socket(AF_UNIX, Int32(type.rawValue | flags), 0) })
+    }
+
+    /// bind(2); the file must not exist.
+    public static func bind(_ socket: borrowing FileDescriptor, to path: String) throws(SystemError) {
+        let number = socket.rawValue
+        var address = try address(path, "bind")
+        try systemCall("bind", path) { withSocketAddress(&address) { Glibc.bind(number, $0, $1) } }
+    }
+
+    public static func connect(_ socket: borrowing FileDescriptor, to path: String) throws(SystemError) {
+        let number = socket.rawValue
+        var address = try address(path, "connect")
+        try systemCall("connect", path) { withSocketAddress(&address) { Glibc.connect(number, $0, $1) } }
+    }
+
+    private static func address(_ path: String, _ call: String) throws(SystemError) -> sockaddr_un {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(path.utf8)
+        guard bytes.count <= longestPathBytes else {
+            throw SystemError(
+                call: call, object: path, errno: Errno(ENAMETOOLONG),
+                detail: "a socket's path has at most \(longestPathBytes) bytes")
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        return address
+    }
+}
+
+/// Any socket address as system calls take it. With _GNU_SOURCE glibc declares that parameter as a union.
+@inlinable
+public func withSocketAddress<Address, Result>(
+    _ address: inout Address, _ body: (__CONST_SOCKADDR_ARG, socklen_t) -> Result
+) -> Result {
+    let size = socklen_t(MemoryLayout<Address>.size)
+    return withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body(__CONST_SOCKADDR_ARG(__sockaddr__: $0), size)
+        }
+    }
+}

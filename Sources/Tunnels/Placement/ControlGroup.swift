@@ -1,0 +1,65 @@
+import Glibc
+import LinuxSystem
+
+/// Control groups of our own, for machines without systemd. cgroups(7).
+enum ControlGroup {
+    /// One line of /proc/PID/cgroup: `0::/path` (version 2) or `4:memory:/path` (version 1).
+    struct Membership: Equatable {
+        let controllers: String
+        let path: String
+
+        var isVersion2: Bool { controllers.isEmpty }
+    }
+
+    static func memberships(of process: Int32) throws(SystemError) -> [Membership] {
+        try File.readText("/proc/\(process)/cgroup").split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            return parts.count == 3 ? Membership(controllers: String(parts[1]), path: String(parts[2])) : nil
+        }
+    }
+
+    /// Where hierarchies are mounted, by the same `controllers` text as in `Membership`.
+    static func mountPoints(mountInformation: String) -> [String: String] {
+        var places: [String: String] = [:]
+        for line in mountInformation.split(separator: "\n") {
+            let halves = line.split(separator: " - ", maxSplits: 1)
+            guard let left = halves.first, let right = halves.last, halves.count == 2 else { continue }
+            let mount = left.split(separator: " ")
+            let source = right.split(separator: " ")
+            guard mount.count >= 5, source.count >= 3, mount[3] == "/" else { continue }
+            switch source[0] {
+            case "cgroup2":
+                places[""] = places[""] ?? String(mount[4])
+            case "cgroup":
+                let known = source[2].split(separator: ",").filter { $0 != "rw" && $0 != "ro" && $0 != "xattr" }
+                places[known.joined(separator: ",")] = String(mount[4])
+            default: break
+            }
+        }
+        return places
+    }
+
+    /// Moves a process out of whatever group it was started in: into `swg-ns/NAME` of each hierarchy where
+    /// its group is not the root. Returns the folders that now hold it, for removal when it has ended.
+    static func moveOut(_ process: Int32, name: String) throws(SystemError) -> [String] {
+        let places = mountPoints(mountInformation: try File.readText("/proc/self/mountinfo"))
+        var folders: [String] = []
+        for membership in try memberships(of: process) where membership.path != "/" {
+            guard let place = places[membership.controllers] else { continue }
+            // A version-1 cpuset takes no process before it has CPUs; its root is as good.
+            let folder = membership.controllers.contains("cpuset") ? place : "\(place)/swg-ns/\(name)"
+            try File.makeDirectories(folder, mode: 0o755)
+            try File.write("\(process)", to: "\(folder)/cgroup.procs")
+            if folder != place { folders.append(folder) }
+        }
+        return folders
+    }
+
+    /// Removes folders of ended processes, and the common parent when it was the last.
+    static func remove(_ folders: [String]) {
+        for folder in folders {
+            rmdir(folder)
+            if let slash = folder.lastIndex(of: "/") { rmdir(String(folder[..<slash])) }
+        }
+    }
+}

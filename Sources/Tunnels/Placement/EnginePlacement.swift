@@ -1,0 +1,72 @@
+import LinuxSystem
+
+/// Where the engine of a container's tunnel lives: not in the control group of the runtime that called the
+/// plugin, because a runtime that is stopped or restarted takes its whole group with it, and the tunnels of
+/// running containers must survive that.
+///
+/// Under systemd one transient scope per tunnel, asked for with a deadline; else a control group of our own;
+/// else where it is. Which of the three, and why, is in `description` for the log. Called once by the process
+/// that spawned the engine, before anything is told to the runtime.
+public struct EnginePlacement: Equatable, Sendable {
+    public enum Kind: Equatable, Sendable {
+        case scope(String)
+        case controlGroup(folders: [String])
+        case inherited
+    }
+
+    public let kind: Kind
+    public let description: String
+
+    /// Moves `process` and its descendants.
+    ///
+    /// - Parameters:
+    ///   - name: the tunnel's id; the scope is `swg-ns-NAME.scope`.
+    ///   - milliseconds: how long systemd may take.
+    public static func place(process: Int32, name: String, milliseconds: UInt64 = 2000) -> EnginePlacement {
+        var reasons: [String] = []
+        if SystemdScope.isBooted {
+            let unit = "swg-ns-\(name.map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()).scope"
+            do {
+                try SystemdScope.start(
+                    unit: unit, description: "WireGuard engine of the tunnel \(name)",
+                    processes: [process] + descendants(of: process), milliseconds: milliseconds)
+                // A worker forked meanwhile is still in the old group.
+                if let group = try? ControlGroup.memberships(of: process).first(where: \.isVersion2) {
+                    for child in descendants(of: process) {
+                        try? File.write("\(child)", to: "/sys/fs/cgroup\(group.path)/cgroup.procs")
+                    }
+                }
+                return EnginePlacement(kind: .scope(unit), description: "in the systemd scope \(unit)")
+            } catch {
+                reasons.append("systemd gave no scope (\(error))")
+            }
+        }
+        do {
+            var folders: [String] = []
+            for one in [process] + descendants(of: process) {
+                for folder in try ControlGroup.moveOut(one, name: name) where !folders.contains(folder) {
+                    folders.append(folder)
+                }
+            }
+            let place = folders.first.map { "in the control group \($0)" } ?? "in the root control group"
+            return EnginePlacement(
+                kind: .controlGroup(folders: folders), description: (reasons + [place]).joined(separator: "; "))
+        } catch {
+            reasons.append("no control group of our own (\(error))")
+            return EnginePlacement(
+                kind: .inherited,
+                description: (reasons + ["left in the caller's group, and ends with it"]).joined(separator: "; "))
+        }
+    }
+
+    /// Removes what `place` made, after the engine has ended. A scope goes by itself.
+    public func remove() {
+        if case .controlGroup(let folders) = kind { ControlGroup.remove(folders) }
+    }
+
+    /// Children and their children. proc_pid_children(5).
+    static func descendants(of process: Int32) -> [Int32] {
+        let text = (try? File.readText("/proc/\(process)/task/\(process)/children")) ?? ""
+        return text.split(separator: " ").compactMap { Int32($0) }.flatMap { [$0] + descendants(of: $0) }
+    }
+}
