@@ -11,10 +11,10 @@ struct failure {
     int step;
 };
 
-enum step { STEP_DESCRIPTORS, STEP_NAMESPACE, STEP_SESSION, STEP_CGROUP, STEP_IDENTITY, STEP_DIRECTORY, STEP_EXEC };
+enum step { STEP_RECORD, STEP_DESCRIPTORS, STEP_NAMESPACE, STEP_SESSION, STEP_CGROUP, STEP_IDENTITY, STEP_DIRECTORY, STEP_EXEC };
 
 static const char *const step_names[] = {
-    "dup2", "setns", "setsid", "write cgroup.procs", "setresuid", "chdir", "exec",
+    "record the process", "dup2", "setns", "setsid", "write cgroup.procs", "setresuid", "chdir", "exec",
 };
 
 static void fail(int channel, enum step step) {
@@ -22,6 +22,18 @@ static void fail(int channel, enum step step) {
     ssize_t written = write(channel, &failure, sizeof failure);
     (void)written;
     _exit(127);
+}
+
+// The child itself writes who it is: a parent that dies between fork and its own note would leave a process
+// that nobody knows.
+static int record_identity(int file) {
+    char line[1024];
+    int status = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (status < 0) return -1;
+    ssize_t count = read(status, line, sizeof line);
+    close(status);
+    if (count <= 0) return -1;
+    return write(file, line, (size_t)count) == count ? 0 : -1;
 }
 
 static int arrange_descriptors(const struct swg_spawn_plan *plan, int *scratch, int *channel) {
@@ -53,6 +65,7 @@ static void run_child(const struct swg_spawn_plan *plan, int *scratch, int chann
     struct sigaction fallback = {.sa_handler = SIG_DFL};
     for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &fallback, NULL);
 
+    if (plan->identity_file >= 0 && record_identity(plan->identity_file) != 0) fail(channel, STEP_RECORD);
     if (plan->cgroup_procs >= 0 && write(plan->cgroup_procs, "0", 1) != 1) fail(channel, STEP_CGROUP);
     if (plan->reset_oom_score) {
         int adjust = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

@@ -19,18 +19,33 @@ public struct ProcessIdentity: Hashable, Sendable {
     /// The identity of a process that lives now.
     public static func of(_ pid: Int32) throws(SystemError) -> ProcessIdentity {
         let text = try File.readText("/proc/\(pid)/stat")
-        // The command name may hold spaces and brackets: fields start after the last bracket.
-        guard let end = text.lastIndex(of: ")") else {
+        guard let line = StatLine(text) else {
             throw SystemError(call: "read", object: "/proc/\(pid)/stat", errno: Errno(EPROTO))
         }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        guard fields.count > 19, let ticks = UInt64(fields[19]) else {
-            throw SystemError(call: "read", object: "/proc/\(pid)/stat", errno: Errno(EPROTO))
+        if line.hasEnded { throw SystemError(call: "read", object: "/proc/\(pid)/stat", errno: Errno(ESRCH)) }
+        return ProcessIdentity(pid: pid, startTicks: line.startTicks, bootID: try currentBootID())
+    }
+
+    /// From a line of /proc/PID/stat that was kept; nil when it is damaged.
+    public init?(statLine text: String, bootID: String) {
+        guard let line = StatLine(text) else { return nil }
+        self.init(pid: line.pid, startTicks: line.startTicks, bootID: bootID)
+    }
+
+    private struct StatLine {
+        let pid: Int32
+        let startTicks: UInt64
+        let hasEnded: Bool
+
+        init?(_ text: String) {
+            // The command name may hold spaces and brackets: fields start after the last bracket.
+            guard let end = text.lastIndex(of: ")"), let pid = Int32(text.prefix { $0 != " " }) else { return nil }
+            let fields = text[text.index(after: end)...].split(separator: " ")
+            guard fields.count > 19, let ticks = UInt64(fields[19]) else { return nil }
+            self.pid = pid
+            startTicks = ticks
+            hasEnded = fields[0] == "Z" || fields[0] == "X"
         }
-        if fields[0] == "Z" || fields[0] == "X" {
-            throw SystemError(call: "read", object: "/proc/\(pid)/stat", errno: Errno(ESRCH))
-        }
-        return ProcessIdentity(pid: pid, startTicks: ticks, bootID: try currentBootID())
     }
 
     public static func currentBootID() throws(SystemError) -> String {

@@ -27,6 +27,9 @@ public struct Spawn {
     public var parentDeathSignal: Int32 = 0
     public var resetOutOfMemoryScore = false
     public var directory: String?
+    /// An open file into which the child writes its own line of /proc/self/stat before anything else: whoever
+    /// cleans up after a parent that died finds the child by it (`ProcessIdentity(statLine:bootID:)`).
+    public var identityFile: Int32?
 
     public init(
         _ executable: Executable, arguments: [String], environment: [String] = [], descriptors: [Int32?] = [0, 1, 2]
@@ -54,6 +57,7 @@ public struct Spawn {
             plan.gid = identity.gid
         }
         plan.parent_death_signal = parentDeathSignal
+        plan.identity_file = identityFile ?? -1
         plan.reset_oom_score = resetOutOfMemoryScore ? 1 : 0
         var path = ""
         switch executable {

@@ -44,13 +44,13 @@ public enum ConfigurationSource: Hashable, Sendable {
     case file(String)
     /// Text that was read once already (`-`, a pipe); `name` gives the default id and the place in errors.
     /// Such a tunnel cannot be repaired by itself: keys are in no state file.
-    case text(SecretText, name: String)
+    case text(ConfigurationText, name: String)
     /// A directory of `*.conf`, each leased to one tunnel at a time, the least recently released first.
     case pool(directory: String)
 }
 
 /// Text that may hold keys: it is never printed.
-public struct SecretText: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
+public struct ConfigurationText: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     public let text: String
 
     public init(_ text: String) { self.text = text }

@@ -15,3 +15,10 @@ public func digestOfNames(_ names: [String]) -> [UInt8] {
     crypto_generichash(&digest, digest.count, input, UInt64(input.count), nil, 0)
     return digest
 }
+
+/// BLAKE2b-256 of a file's bytes, to see later whether it is still the same.
+public func digestOfBytes(_ bytes: [UInt8]) -> [UInt8] {
+    var digest = [UInt8](repeating: 0, count: 32)
+    crypto_generichash(&digest, digest.count, bytes, UInt64(bytes.count), nil, 0)
+    return digest
+}

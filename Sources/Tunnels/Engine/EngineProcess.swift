@@ -1,0 +1,121 @@
+import Glibc
+import LinuxSystem
+
+/// How an engine is started. Everything is open already: the engine gets descriptors, and no key or name of a
+/// file reaches its arguments or environment (promise P3).
+struct EngineStart {
+    /// Absolute path of the program.
+    var program: String
+    var id: TunnelID
+    /// The TUN device, one queue.
+    var tun: Int32
+    /// The listening UAPI socket.
+    var uapi: Int32
+    /// A memory file with one `set=1` request.
+    var configuration: Int32
+    /// The engine ends when the other end closes (`run` only).
+    var life: Int32?
+    /// Gets the engine's identity from the child itself.
+    var identityFile: Int32?
+    /// To join before the program runs; nil when the caller is in the birthplace.
+    var birthplace: Int32?
+    /// Where its messages go; nil is /dev/null.
+    var standardError: Int32?
+    /// `cgroup.procs` of a group of its own.
+    var controlGroup: Int32?
+    var logLevel = "error"
+    /// Off for `run`, where the engine belongs to the caller's session.
+    var ownSession = true
+
+    /// Starts it; it is not ready yet (see `StartedEngine.waitUntilReady`).
+    func start() throws(TunnelError) -> StartedEngine {
+        do {
+            let null = try FileDescriptor.open("/dev/null", O_RDWR)
+            let ready = try Pipe()
+            var spawn = Spawn(
+                .path(program), arguments: [program, "-f", id.text],
+                environment: [
+                    "LOG_LEVEL=\(logLevel)", "WG_TUN_FD=3", "WG_UAPI_FD=4", "SWG_CONFIG_FD=5", "SWG_READY_FD=6",
+                    "WG_PROCESS_FOREGROUND=1",
+                ],
+                descriptors: [
+                    null.rawValue, null.rawValue, standardError ?? null.rawValue, tun, uapi, configuration,
+                    ready.writeEnd.rawValue,
+                ])
+            if let life {
+                spawn.environment.append("SWG_LIFE_FD=7")
+                spawn.descriptors.append(life)
+            }
+            spawn.newSession = ownSession
+            spawn.networkNamespace = birthplace
+            spawn.cgroupProcs = controlGroup
+            spawn.resetOutOfMemoryScore = true
+            spawn.identityFile = identityFile
+            spawn.directory = "/"
+            let child = try spawn.start()
+            return StartedEngine(child: child, ready: ready.takeReadEnd())
+        } catch {
+            throw TunnelError(error, doing: "starting the engine \(program)", kind: .engine)
+        }
+    }
+}
+
+/// An engine that was spawned and may not be ready yet.
+struct StartedEngine: ~Copyable {
+    let child: ChildProcess
+    private let ready: FileDescriptor
+
+    init(child: consuming ChildProcess, ready: consuming FileDescriptor) {
+        self.child = child
+        self.ready = ready
+    }
+
+    /// Waits for the engine's word. It writes `ready`, or what went wrong, and closes.
+    func waitUntilReady(milliseconds: Int32) throws(TunnelError) {
+        var text: [UInt8] = []
+        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(milliseconds, 0)) * 1_000_000)
+        while true {
+            let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
+            do {
+                guard try waitReadable(ready.rawValue, milliseconds: remaining) else {
+                    throw TunnelError(
+                        .engine, "the engine is not ready after \(milliseconds / 1000) s", cure: "see swg-ns log")
+                }
+                var chunk = [UInt8](repeating: 0, count: 1024)
+                let count = try systemCall("read", "the engine's answer") { read(ready.rawValue, &chunk, chunk.count) }
+                text += chunk[..<count]
+                if text.starts(with: Array("ready\n".utf8)) { return }
+                if count == 0 { break }
+            } catch let error as TunnelError {
+                throw error
+            } catch let error as SystemError {
+                throw TunnelError(error, doing: "waiting for the engine", kind: .engine)
+            } catch {
+                preconditionFailure("only the two errors above are thrown here")
+            }
+        }
+        let words = String(decoding: text.prefix(2000), as: UTF8.self).split(separator: "\n").joined(separator: "; ")
+        throw TunnelError(
+            .engine, words.isEmpty ? "the engine ended without a word" : "the engine: \(words)",
+            cure: words.isEmpty ? "see swg-ns log" : nil)
+    }
+}
+
+/// pipe2(2), closed on exec.
+struct Pipe: ~Copyable {
+    let readEnd: FileDescriptor
+    let writeEnd: FileDescriptor
+
+    init() throws(SystemError) {
+        var ends: (Int32, Int32) = (-1, -1)
+        try withUnsafeMutableBytes(of: &ends) { (buffer) throws(SystemError) in
+            let numbers = buffer.bindMemory(to: Int32.self)
+            try systemCall("pipe2") { pipe2(numbers.baseAddress, O_CLOEXEC) }
+        }
+        readEnd = FileDescriptor(owning: ends.0)
+        writeEnd = FileDescriptor(owning: ends.1)
+    }
+
+    /// Closes the writing end.
+    consuming func takeReadEnd() -> FileDescriptor { readEnd }
+}

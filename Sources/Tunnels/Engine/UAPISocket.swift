@@ -1,0 +1,109 @@
+import CLinux
+import Glibc
+import LinuxSystem
+
+/// The UNIX socket on which an engine is asked and told, at the place where wg(8) looks for it.
+///
+/// `/var/run/wireguard/ID.sock` for root, `STATE/uapi/ID.sock` otherwise. It belongs to a mount namespace and
+/// not to a network namespace: `wg show ID` works from anywhere.
+enum UAPISocket {
+    static let systemDirectory = "/var/run/wireguard"
+
+    static func path(for id: TunnelID, state: StateDirectory) -> String {
+        geteuid() == 0 ? "\(systemDirectory)/\(id).sock" : "\(state.uapi)/\(id).sock"
+    }
+
+    /// Binds and listens. A socket file that nobody listens on is replaced, under a lock; a live one is refused.
+    static func listen(at path: String) throws(TunnelError) -> FileDescriptor {
+        do {
+            return try withDirectoryLock(of: path) { () throws(SystemError) in
+                if isLive(path) {
+                    throw SystemError(call: "bind", object: path, errno: Errno(EADDRINUSE), detail: "another engine listens there")
+                }
+                try File.remove(path)
+                let socket = try openSocket()
+                // Born with the right mode: between bind and chmod somebody could have connected.
+                let before = umask(0o177)
+                defer { umask(before) }
+                try withAddress(path) { (address, length) throws(SystemError) in
+                    try systemCall("bind", path) { bind(socket.rawValue, address, length) }
+                }
+                try systemCall("listen", path) { Glibc.listen(socket.rawValue, 16) }
+                return socket
+            }
+        } catch {
+            let cure = error.errno.rawValue == EADDRINUSE ? "choose another --id" : nil
+            throw TunnelError(error, doing: "opening the engine's control socket", cure: cure)
+        }
+    }
+
+    /// Removes the file unless somebody listens on it.
+    static func removeStale(_ path: String) throws(SystemError) {
+        guard File.exists(path) else { return }
+        try withDirectoryLock(of: path) { () throws(SystemError) in
+            if !isLive(path) { try File.remove(path) }
+        }
+    }
+
+    static func connect(to path: String) throws(SystemError) -> FileDescriptor {
+        let socket = try openSocket()
+        try withAddress(path) { (address, length) throws(SystemError) in
+            try systemCall("connect", path) { Glibc.connect(socket.rawValue, address, length) }
+        }
+        return socket
+    }
+
+    static func isLive(_ path: String) -> Bool {
+        do {
+            _ = try connect(to: path)
+            return true
+        } catch {
+            // A full backlog has somebody behind it.
+            return error.errno.rawValue == EAGAIN
+        }
+    }
+
+    private static func openSocket() throws(SystemError) -> FileDescriptor {
+        FileDescriptor(
+            owning: try systemCall("socket", "AF_UNIX") {
+                socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+            })
+    }
+
+    private static func withDirectoryLock<Value: ~Copyable>(
+        of path: String, _ body: () throws(SystemError) -> Value
+    ) throws(SystemError) -> Value {
+        let directory = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        while true {
+            try File.makeDirectories(directory, mode: geteuid() == 0 ? 0o755 : 0o700)
+            do throws(SystemError) {
+                // On the directory: a lock file would be one more thing to leave behind.
+                guard let lock = try FileLock.acquireExisting(directory, wait: true, followLinks: true) else { continue }
+                let value = try body()
+                _ = consume lock
+                return value
+            } catch {
+                if error.errno.rawValue != ENOENT || error.call != "open" { throw error }
+            }
+        }
+    }
+
+    private static func withAddress<Value>(
+        _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemError) -> Value
+    ) throws(SystemError) -> Value {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let capacity = MemoryLayout.size(ofValue: address.sun_path)
+        let bytes = Array(path.utf8)
+        guard bytes.count < capacity else {
+            throw SystemError(
+                call: "bind", object: path, errno: Errno(ENAMETOOLONG), detail: "a socket's path has at most \(capacity - 1) bytes")
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        return try withUnsafePointer(to: &address) { (pointer) throws(SystemError) in
+            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { (generic) throws(SystemError) in
+                try body(generic, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import LinuxSystem
+
+/// What has to be undone for a tunnel, written before each step is taken (promise P4).
+///
+/// Theory of operation. Every mutation of the system has one `UndoStep`. It is appended and synced to the
+/// file first, then the mutation happens: so a death at any point leaves a list that covers everything that
+/// may have happened, and each step of it must tolerate that its mutation never did. Undoing goes backwards,
+/// carries on after errors, and keeps what failed for the next try. The list needs no knowledge of the
+/// program that wrote it: steps are plain data, which older and newer programs obey alike.
+struct Journal: Codable, Equatable {
+    enum Phase: String, Codable {
+        /// Also found after a crash half-way: then it means "undo this".
+        case attaching
+        case attached
+        case detaching
+    }
+
+    var format = StateFile.format
+    var id: String
+    var phase: Phase
+    /// The boot that this was written in: after a reboot only files are left of a tunnel.
+    var bootID: String
+    var undo: [UndoStep] = []
+
+    init(id: TunnelID, phase: Phase = .attaching, bootID: String) {
+        self.id = id.text
+        self.phase = phase
+        self.bootID = bootID
+    }
+}
+
+/// A journal together with its file.
+struct JournalWriter {
+    private(set) var journal: Journal
+    let path: String
+
+    init(_ journal: Journal, path: String) throws(TunnelError) {
+        self.journal = journal
+        self.path = path
+        try StateFile.write(journal, to: path)
+    }
+
+    private init(existing journal: Journal, path: String) {
+        self.journal = journal
+        self.path = path
+    }
+
+    /// Nil when there is none: a tunnel's directory without journal holds nothing to undo.
+    static func open(_ path: String) throws(TunnelError) -> JournalWriter? {
+        try StateFile.read(Journal.self, from: path).map { JournalWriter(existing: $0, path: path) }
+    }
+
+    /// Announces a mutation. It may be made once this has returned.
+    mutating func willDo(_ step: UndoStep) throws(TunnelError) {
+        journal.undo.append(step)
+        try StateFile.write(journal, to: path)
+    }
+
+    /// Takes the last announcement back: the mutation was refused and has not happened. Without this, undoing
+    /// would remove what somebody else has under the same name.
+    mutating func didNotHappen(_ step: UndoStep) throws(TunnelError) {
+        guard let index = journal.undo.lastIndex(of: step) else { return }
+        journal.undo.remove(at: index)
+        try StateFile.write(journal, to: path)
+    }
+
+    mutating func enter(_ phase: Journal.Phase) throws(TunnelError) {
+        guard journal.phase != phase else { return }
+        journal.phase = phase
+        try StateFile.write(journal, to: path)
+    }
+
+    /// Runs the list backwards. Steps that fail stay in the file; all errors are returned.
+    ///
+    /// A file that cannot be written (full, read-only) does not stop the undoing: the steps can be repeated.
+    mutating func undoAll(_ perform: (UndoStep) throws(TunnelError) -> Void) -> [TunnelError] {
+        var kept: [UndoStep] = []
+        var errors: [TunnelError] = []
+        for step in journal.undo.reversed() {
+            do throws(TunnelError) {
+                try perform(step)
+            } catch {
+                kept.append(step)
+                errors.append(error)
+            }
+        }
+        if !kept.isEmpty {
+            journal.undo = kept.reversed()
+            do throws(TunnelError) {
+                try StateFile.write(journal, to: path)
+            } catch {
+                errors.append(error)
+            }
+        }
+        return errors
+    }
+}

@@ -1,0 +1,94 @@
+import Glibc
+import LinuxSystem
+import WireGuardCrypto
+
+/// The claim of one tunnel on one private key, host-wide: two devices with the same key take each other's
+/// sessions away at the far end, again and again.
+///
+/// `STATE/leases/PUBLICKEYHEX`. A pool's lease leaves a note of its release, so that the least recently
+/// released key is taken next.
+struct Lease: Codable, Equatable {
+    var format = StateFile.format
+    /// Nil: released.
+    var holder: String?
+    var configurationPath: String?
+    /// Nanoseconds since 1970 at the release.
+    var releasedAt: Int64?
+}
+
+/// The leases of one state directory, under one lock for the moment of a decision.
+struct LeaseBook {
+    let state: StateDirectory
+
+    private func path(_ publicKeyHex: String) -> String { "\(state.leases)/\(publicKeyHex)" }
+
+    /// Runs `body` while nobody else takes or releases a lease.
+    private func locked<Value>(_ body: () throws(TunnelError) -> Value) throws(TunnelError) -> Value {
+        let lock: FileLock?
+        do {
+            lock = try lockDirectory()
+        } catch {
+            throw StateFile.unusable(error)
+        }
+        guard lock != nil else { throw TunnelError(.busy, "\(state.leases) is locked") }
+        return try body()
+    }
+
+    /// The directory itself is the lock; whoever empties it removes it, hence the loop.
+    private func lockDirectory() throws(SystemError) -> FileLock? {
+        while true {
+            try state.makePrivate(state.leases)
+            do throws(SystemError) {
+                return try FileLock.acquireExisting(state.leases, wait: true)
+            } catch {
+                if error.errno.rawValue != ENOENT { throw error }
+            }
+        }
+    }
+
+    /// Takes the lease for `id`; nil when it is taken, else the tunnel that holds it.
+    func take(_ key: PublicKey, for id: TunnelID, configurationPath: String?) throws(TunnelError) -> TunnelID? {
+        try locked { () throws(TunnelError) in
+            if let holder = try holder(of: key), holder != id { return holder }
+            try StateFile.write(Lease(holder: id.text, configurationPath: configurationPath), to: path(key.hex))
+            return nil
+        }
+    }
+
+    /// Who holds the key. A lease whose tunnel has no directory any more holds nothing.
+    func holder(of key: PublicKey) throws(TunnelError) -> TunnelID? {
+        guard let lease = try StateFile.read(Lease.self, from: path(key.hex)), let text = lease.holder,
+            let holder = try? TunnelID(text), state.exists(holder)
+        else { return nil }
+        return holder
+    }
+
+    /// When the key was released last; nil for never, which comes first.
+    func releasedAt(_ key: PublicKey) throws(TunnelError) -> Int64? {
+        try StateFile.read(Lease.self, from: path(key.hex))?.releasedAt
+    }
+
+    /// Gives the lease back if `id` holds it.
+    func release(_ publicKeyHex: String, by id: String, remember: Bool) throws(TunnelError) {
+        guard publicKeyHex.utf8.count == 64, PublicKey(hex: publicKeyHex) != nil, File.exists(path(publicKeyHex)) else { return }
+        try locked { () throws(TunnelError) in
+            // A damaged lease is nobody's.
+            let lease = try? StateFile.read(Lease.self, from: path(publicKeyHex))
+            if let lease, lease.holder != id { return }
+            if remember {
+                let now = WallTime.now
+                let released = Lease(
+                    holder: nil, configurationPath: lease?.configurationPath,
+                    releasedAt: now.seconds &* 1_000_000_000 &+ Int64(now.nanoseconds))
+                try StateFile.write(released, to: path(publicKeyHex))
+                return
+            }
+            do {
+                try File.remove(path(publicKeyHex))
+            } catch {
+                throw StateFile.unusable(error)
+            }
+        }
+        rmdir(state.leases)
+    }
+}

@@ -1,0 +1,84 @@
+import Glibc
+import LinuxSystem
+import Namespaces
+
+/// A network namespace in a state file: how to find it again, and how to be sure that it is the same one.
+///
+/// The inode of a namespace is given to another one soon after it ends; the cookie is never reused before the
+/// next boot. So both have to agree before anything is done in it (promise P5).
+struct NamespaceReference: Codable, Hashable, Sendable {
+    /// A file that led to it: `/run/netns/NAME`, what a runtime gave, `/proc/PID/ns/net`.
+    var path: String?
+    /// The name below /run/netns.
+    var name: String?
+    /// A process that lived in it, when it was named by one.
+    var process: RecordedProcess?
+    var device: UInt64
+    var inode: UInt64
+    /// Nil where the kernel has no SO_NETNS_COOKIE (before 5.14).
+    var cookie: UInt64?
+
+    var identity: FileIdentity { FileIdentity(device: device, inode: inode) }
+
+    init(
+        _ namespace: borrowing NetworkNamespace, path: String? = nil, name: String? = nil, process: ProcessIdentity? = nil
+    ) {
+        self.path = path
+        self.name = name
+        self.process = process.map(RecordedProcess.init)
+        device = namespace.identity.device
+        inode = namespace.identity.inode
+        cookie = try? namespace.cookie()
+    }
+
+    /// Opens exactly this namespace, by its file, by its process, or by any process that is in it; nil when it
+    /// is gone.
+    ///
+    /// - Throws: when it cannot be known, such as a namespace that may not be entered.
+    func open() throws(TunnelError) -> NetworkNamespace? {
+        if let path, let found = try? NetworkNamespace.open(path: path, allowOwn: true), matches(found) { return found }
+        if let process, let found = try? NetworkNamespace.open(process: process.identity, allowOwn: true), matches(found) {
+            return found
+        }
+        // Its file is gone or somebody else's: it may live on in its processes.
+        let inhabitants: NamespaceProcesses
+        do {
+            inhabitants = try NamespaceProcesses.inside(identity)
+        } catch {
+            throw TunnelError(error, doing: "looking for processes in a network namespace")
+        }
+        for pid in inhabitants.pids {
+            if let found = try? NetworkNamespace.open(pid: pid, allowOwn: true), matches(found) { return found }
+        }
+        return nil
+    }
+
+    func matches(_ namespace: borrowing NetworkNamespace) -> Bool {
+        guard namespace.identity == identity else { return false }
+        guard let cookie else { return true }
+        return (try? namespace.cookie()) == cookie
+    }
+}
+
+extension NamespaceReference: CustomStringConvertible {
+    var description: String {
+        if let name { return name }
+        if let process { return "process \(process.pid)" }
+        return path ?? "net:[\(inode)]"
+    }
+}
+
+/// A process in a state file.
+struct RecordedProcess: Codable, Hashable, Sendable {
+    var pid: Int32
+    var startTicks: UInt64
+    var bootID: String
+
+    init(_ identity: ProcessIdentity) {
+        pid = identity.pid
+        startTicks = identity.startTicks
+        bootID = identity.bootID
+    }
+
+    var identity: ProcessIdentity { ProcessIdentity(pid: pid, startTicks: startTicks, bootID: bootID) }
+}

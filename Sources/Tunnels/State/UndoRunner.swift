@@ -1,0 +1,103 @@
+import Glibc
+import LinuxSystem
+import Namespaces
+import Netlink
+import WireGuardCrypto
+
+/// Carries out undo steps. Each of them succeeds when there is nothing left to undo: its mutation may never
+/// have happened, or somebody else has undone it, or the namespace is gone with all that was in it.
+struct UndoRunner {
+    let state: StateDirectory
+    let id: String
+
+    func perform(_ step: UndoStep) throws(TunnelError) {
+        do {
+            switch step.action {
+            case .deleteLink: try deleteLink(step)
+            case .setLinkDown: try setLinkDown(step)
+            case .endProcess: try endProcess(step)
+            case .removeFile: try removeFile(step)
+            case .removeSocket: if let path = step.path { try UAPISocket.removeStale(path) }
+            case .removeDirectory: if let path = step.path { try removeDirectory(path) }
+            case .deleteNamespace: try deleteNamespace(step)
+            case .releaseLease:
+                if let key = step.publicKey {
+                    try LeaseBook(state: state).release(key, by: id, remember: step.remember ?? false)
+                }
+            default:
+                throw TunnelError(
+                    .state, "tunnel \(id) needs \"\(printable(step.action.rawValue))\" to be undone, which this version does not know",
+                    cure: "use the newer swg-ns that made it")
+            }
+        } catch let error as TunnelError {
+            throw error
+        } catch let error as SystemError {
+            throw TunnelError(error, doing: "undoing \(step.action.rawValue) of tunnel \(id)")
+        } catch {
+            throw TunnelError(.system, "undoing \(step.action.rawValue) of tunnel \(id): \(error)")
+        }
+    }
+
+    /// The interface of that name, in exactly that namespace, of exactly that kind.
+    private func deleteLink(_ step: UndoStep) throws {
+        guard let name = step.name, let namespace = try step.namespace?.open() else { return }
+        let network = try RouteNetlink(inside: namespace)
+        guard let link = try network.link(named: name), step.kind == nil || link.kind == step.kind else { return }
+        try network.deleteLink(index: link.index, name: name, kind: step.kind)
+    }
+
+    private func setLinkDown(_ step: UndoStep) throws {
+        guard let name = step.name, let namespace = try step.namespace?.open() else { return }
+        let network = try RouteNetlink(inside: namespace)
+        if let link = try network.link(named: name), link.isUp { try network.setLink(link.index, up: false) }
+    }
+
+    private func endProcess(_ step: UndoStep) throws {
+        guard let path = step.identityPath, let bootID = step.bootID,
+            let identity = try EngineTermination.recordedProcess(path, bootID: bootID)
+        else { return }
+        try EngineTermination.end(identity)
+    }
+
+    private func removeFile(_ step: UndoStep) throws {
+        guard let path = step.path else { return }
+        let contents: [UInt8]
+        do {
+            contents = try File.readBytes(path)
+        } catch {
+            if error.errno.rawValue == ENOENT { return }
+            throw error
+        }
+        // Changed by somebody since: theirs now. Empty is ours, from a crash before it was written.
+        guard contents.isEmpty || step.digest == KeyText.hex(digestOfBytes(contents)) else { return }
+        try File.remove(path)
+    }
+
+    private func removeDirectory(_ path: String) throws {
+        if rmdir(path) == 0 { return }
+        switch errno {
+        case ENOENT, ENOTEMPTY, EEXIST, ENOTDIR: return
+        default: throw SystemError(call: "rmdir", object: path, errno: .current)
+        }
+    }
+
+    private func deleteNamespace(_ step: UndoStep) throws {
+        guard let name = step.name else { return }
+        do {
+            try NamedNamespace.delete(name, onlyIf: step.namespace?.identity)
+        } catch {
+            switch error {
+            // Somebody's new namespace, or file, under the name: not ours.
+            case .replaced, .notANamespace: return
+            default: throw error
+            }
+        }
+    }
+}
+
+extension RouteNetlink {
+    /// A routing socket in another namespace.
+    init(inside namespace: borrowing NetworkNamespace) throws(SystemError) {
+        try self.init(owning: namespace.openSocket(AF_NETLINK, Int32(SOCK_RAW.rawValue), NETLINK_ROUTE))
+    }
+}
