@@ -16,6 +16,8 @@ public struct AttachRequest: Sendable {
     public var table: String?
     /// Instead of `Address=`, for IPAM; refused when the file has addresses as well.
     public var addresses: [InterfaceAddress]?
+    /// Addresses that the file's `Address=` must hold; of a pool only such files are candidates.
+    public var requiredAddresses: [IPAddress] = []
     /// Promise P1; false gives it up.
     public var soleInterface = true
     public var owner: Owner?

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import LinuxSystem
 import Namespaces
@@ -12,6 +13,7 @@ extension NetworkNamespace {
     /// The WireGuard devices of this namespace.
     /// - Throws: EOPNOTSUPP when the kernel has no WireGuard.
     public borrowing func wireGuardNetlink() throws(SystemError) -> WireGuardNetlink {
-        try WireGuardNetlink(owning: openSocket(AF_NETLINK, Int32(SOCK_RAW.rawValue), NetlinkSocket.Bus.generic.rawValue))
+        try WireGuardNetlink(
+            owning: openSocket(AF_NETLINK, Int32(SOCK_RAW.rawValue), NetlinkSocket.Bus.generic.rawValue))
     }
 }

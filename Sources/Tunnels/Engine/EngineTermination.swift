@@ -19,13 +19,16 @@ enum EngineTermination {
     /// SIGTERM, then SIGKILL; returns when it has ended. A process that is another one by now, or has ended, is
     /// success.
     static func end(_ identity: ProcessIdentity) throws(SystemError) {
-        guard identity.bootID == (try ProcessIdentity.currentBootID()), let process = try identity.open() else { return }
+        guard identity.bootID == (try ProcessIdentity.currentBootID()), let process = try identity.open() else {
+            return
+        }
         guard try process.send(SIGTERM) else { return }
         if try process.waitForExit(milliseconds: graceMilliseconds) { return }
         try process.send(SIGKILL)
         guard try process.waitForExit(milliseconds: graceMilliseconds) else {
             throw SystemError(
-                call: "kill", object: "engine \(identity.pid)", errno: Errno(ETIMEDOUT), detail: "it does not end on SIGKILL")
+                call: "kill", object: "engine \(identity.pid)", errno: Errno(ETIMEDOUT),
+                detail: "it does not end on SIGKILL")
         }
     }
 }

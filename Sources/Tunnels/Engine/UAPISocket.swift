@@ -15,19 +15,18 @@ enum UAPISocket {
 
     /// Binds and listens. A socket file that nobody listens on is replaced, under a lock; a live one is refused.
     static func listen(at path: String) throws(TunnelError) -> FileDescriptor {
-        do {
+        do throws(SystemError) {
             return try withDirectoryLock(of: path) { () throws(SystemError) in
                 if isLive(path) {
-                    throw SystemError(call: "bind", object: path, errno: Errno(EADDRINUSE), detail: "another engine listens there")
+                    throw SystemError(
+                        call: "bind", object: path, errno: Errno(EADDRINUSE), detail: "another engine listens there")
                 }
                 try File.remove(path)
-                let socket = try openSocket()
+                let socket = try UnixSocket.open()
                 // Born with the right mode: between bind and chmod somebody could have connected.
                 let before = umask(0o177)
                 defer { umask(before) }
-                try withAddress(path) { (address, length) throws(SystemError) in
-                    try systemCall("bind", path) { bind(socket.rawValue, address, length) }
-                }
+                try UnixSocket.bind(socket, to: path)
                 try systemCall("listen", path) { Glibc.listen(socket.rawValue, 16) }
                 return socket
             }
@@ -46,10 +45,8 @@ enum UAPISocket {
     }
 
     static func connect(to path: String) throws(SystemError) -> FileDescriptor {
-        let socket = try openSocket()
-        try withAddress(path) { (address, length) throws(SystemError) in
-            try systemCall("connect", path) { Glibc.connect(socket.rawValue, address, length) }
-        }
+        let socket = try UnixSocket.open()
+        try UnixSocket.connect(socket, to: path)
         return socket
     }
 
@@ -63,13 +60,6 @@ enum UAPISocket {
         }
     }
 
-    private static func openSocket() throws(SystemError) -> FileDescriptor {
-        FileDescriptor(
-            owning: try systemCall("socket", "AF_UNIX") {
-                socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-            })
-    }
-
     private static func withDirectoryLock<Value: ~Copyable>(
         of path: String, _ body: () throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
@@ -78,31 +68,14 @@ enum UAPISocket {
             try File.makeDirectories(directory, mode: geteuid() == 0 ? 0o755 : 0o700)
             do throws(SystemError) {
                 // On the directory: a lock file would be one more thing to leave behind.
-                guard let lock = try FileLock.acquireExisting(directory, wait: true, followLinks: true) else { continue }
+                guard let lock = try FileLock.acquireExisting(directory, wait: true, followLinks: true) else {
+                    continue
+                }
                 let value = try body()
                 _ = consume lock
                 return value
             } catch {
                 if error.errno.rawValue != ENOENT || error.call != "open" { throw error }
-            }
-        }
-    }
-
-    private static func withAddress<Value>(
-        _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemError) -> Value
-    ) throws(SystemError) -> Value {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let capacity = MemoryLayout.size(ofValue: address.sun_path)
-        let bytes = Array(path.utf8)
-        guard bytes.count < capacity else {
-            throw SystemError(
-                call: "bind", object: path, errno: Errno(ENAMETOOLONG), detail: "a socket's path has at most \(capacity - 1) bytes")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        return try withUnsafePointer(to: &address) { (pointer) throws(SystemError) in
-            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { (generic) throws(SystemError) in
-                try body(generic, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
     }

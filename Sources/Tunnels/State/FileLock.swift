@@ -44,7 +44,8 @@ struct FileLock: ~Copyable {
         guard taken != nil else { return nil }
         let mine = try file.identity()
         var status = stat()
-        let isCurrent = stat(path, &status) == 0
+        let isCurrent =
+            stat(path, &status) == 0
             && mine == FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
         return Attempt(lock: FileLock(descriptor: file, path: path), isCurrent: isCurrent)
     }

@@ -25,7 +25,7 @@ struct LeaseBook {
     /// Runs `body` while nobody else takes or releases a lease.
     private func locked<Value>(_ body: () throws(TunnelError) -> Value) throws(TunnelError) -> Value {
         let lock: FileLock?
-        do {
+        do throws(SystemError) {
             lock = try lockDirectory()
         } catch {
             throw StateFile.unusable(error)
@@ -70,7 +70,9 @@ struct LeaseBook {
 
     /// Gives the lease back if `id` holds it.
     func release(_ publicKeyHex: String, by id: String, remember: Bool) throws(TunnelError) {
-        guard publicKeyHex.utf8.count == 64, PublicKey(hex: publicKeyHex) != nil, File.exists(path(publicKeyHex)) else { return }
+        guard publicKeyHex.utf8.count == 64, PublicKey(hex: publicKeyHex) != nil, File.exists(path(publicKeyHex)) else {
+            return
+        }
         try locked { () throws(TunnelError) in
             // A damaged lease is nobody's.
             let lease = try? StateFile.read(Lease.self, from: path(publicKeyHex))
@@ -83,7 +85,7 @@ struct LeaseBook {
                 try StateFile.write(released, to: path(publicKeyHex))
                 return
             }
-            do {
+            do throws(SystemError) {
                 try File.remove(path(publicKeyHex))
             } catch {
                 throw StateFile.unusable(error)

@@ -21,7 +21,8 @@ struct NamespaceReference: Codable, Hashable, Sendable {
     var identity: FileIdentity { FileIdentity(device: device, inode: inode) }
 
     init(
-        _ namespace: borrowing NetworkNamespace, path: String? = nil, name: String? = nil, process: ProcessIdentity? = nil
+        _ namespace: borrowing NetworkNamespace, path: String? = nil, name: String? = nil,
+        process: ProcessIdentity? = nil
     ) {
         self.path = path
         self.name = name
@@ -37,7 +38,9 @@ struct NamespaceReference: Codable, Hashable, Sendable {
     /// - Throws: when it cannot be known, such as a namespace that may not be entered.
     func open() throws(TunnelError) -> NetworkNamespace? {
         if let path, let found = try? NetworkNamespace.open(path: path, allowOwn: true), matches(found) { return found }
-        if let process, let found = try? NetworkNamespace.open(process: process.identity, allowOwn: true), matches(found) {
+        if let process, let found = try? NetworkNamespace.open(process: process.identity, allowOwn: true),
+            matches(found)
+        {
             return found
         }
         // Its file is gone or somebody else's: it may live on in its processes.

@@ -26,7 +26,7 @@ struct StateDirectory: Sendable {
     /// Ids that have a directory, sorted. A name that is no id is not ours and left alone.
     func ids() throws(TunnelError) -> [TunnelID] {
         let names: [String]
-        do {
+        do throws(SystemError) {
             names = try File.list(tunnels)
         } catch {
             if error.errno.rawValue == ENOENT { return [] }
@@ -43,7 +43,7 @@ struct StateDirectory: Sendable {
 
     /// Takes the id and its lock; nil when it is taken already. The lock is what says "somebody works on it".
     func reserve(_ id: TunnelID) throws(TunnelError) -> FileLock? {
-        do {
+        do throws(SystemError) {
             while true {
                 try makePrivate(tunnels)
                 if mkdir(directory(of: id), 0o700) != 0 {
@@ -71,7 +71,7 @@ struct StateDirectory: Sendable {
     /// The lock of an existing tunnel. Nil when there is no such tunnel.
     func lock(_ id: TunnelID, wait: Bool) throws(TunnelError) -> FileLock? {
         guard exists(id) else { return nil }
-        do {
+        do throws(SystemError) {
             if let lock = try FileLock.acquire(lock(of: id), wait: wait) { return lock }
         } catch {
             if error.errno.rawValue == ENOENT { return nil }
@@ -83,7 +83,7 @@ struct StateDirectory: Sendable {
 
     /// On a read-only file system the lock file can still be locked if it is there.
     private func lockReadOnly(_ id: TunnelID, wait: Bool) throws(TunnelError) -> FileLock? {
-        do {
+        do throws(SystemError) {
             return try FileLock.acquireExisting(lock(of: id), wait: wait)
         } catch {
             throw StateFile.unusable(error)
@@ -94,7 +94,7 @@ struct StateDirectory: Sendable {
     func remove(_ id: TunnelID) throws(SystemError) {
         let directory = directory(of: id)
         let names: [String]
-        do {
+        do throws(SystemError) {
             names = try File.list(directory)
         } catch {
             if error.errno.rawValue == ENOENT { return }

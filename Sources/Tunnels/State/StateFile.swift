@@ -21,7 +21,7 @@ enum StateFile {
 
     static func write(_ value: some Encodable, to path: String) throws(TunnelError) {
         let bytes = try encode(value)
-        do {
+        do throws(SystemError) {
             try File.replace(path, with: bytes)
         } catch {
             throw unusable(error)
@@ -31,7 +31,7 @@ enum StateFile {
     /// Nil when there is no such file.
     static func read<Value: Decodable>(_ type: Value.Type, from path: String) throws(TunnelError) -> Value? {
         let bytes: [UInt8]
-        do {
+        do throws(SystemError) {
             bytes = try File.readBytes(path, limitBytes: 4 << 20)
         } catch {
             if error.errno.rawValue == ENOENT || error.errno.rawValue == ENOTDIR { return nil }
@@ -41,7 +41,8 @@ enum StateFile {
             return try JSONDecoder().decode(type, from: Data(bytes))
         } catch {
             throw TunnelError(
-                .state, "\(path) is damaged: \(error)", cure: "remove the tunnel with swg-ns detach, or the file by hand")
+                .state, "\(path) is damaged: \(error)",
+                cure: "remove the tunnel with swg-ns detach, or the file by hand")
         }
     }
 

@@ -26,7 +26,8 @@ struct UndoRunner {
                 }
             default:
                 throw TunnelError(
-                    .state, "tunnel \(id) needs \"\(printable(step.action.rawValue))\" to be undone, which this version does not know",
+                    .state,
+                    "tunnel \(id) needs \"\(printable(step.action.rawValue))\" to be undone, which this version does not know",
                     cure: "use the newer swg-ns that made it")
             }
         } catch let error as TunnelError {
@@ -41,14 +42,14 @@ struct UndoRunner {
     /// The interface of that name, in exactly that namespace, of exactly that kind.
     private func deleteLink(_ step: UndoStep) throws {
         guard let name = step.name, let namespace = try step.namespace?.open() else { return }
-        let network = try RouteNetlink(inside: namespace)
+        let network = try namespace.routeNetlink()
         guard let link = try network.link(named: name), step.kind == nil || link.kind == step.kind else { return }
         try network.deleteLink(index: link.index, name: name, kind: step.kind)
     }
 
     private func setLinkDown(_ step: UndoStep) throws {
         guard let name = step.name, let namespace = try step.namespace?.open() else { return }
-        let network = try RouteNetlink(inside: namespace)
+        let network = try namespace.routeNetlink()
         if let link = try network.link(named: name), link.isUp { try network.setLink(link.index, up: false) }
     }
 
@@ -92,12 +93,5 @@ struct UndoRunner {
             default: throw error
             }
         }
-    }
-}
-
-extension RouteNetlink {
-    /// A routing socket in another namespace.
-    init(inside namespace: borrowing NetworkNamespace) throws(SystemError) {
-        try self.init(owning: namespace.openSocket(AF_NETLINK, Int32(SOCK_RAW.rawValue), NETLINK_ROUTE))
     }
 }
