@@ -68,7 +68,7 @@ let testTargets: [Target] = [
     tests("WireGuardUAPI"),
     tests("Namespaces"),
     tests("Netlink", ["Namespaces"]),
-    tests("Confinement"),
+    tests("Confinement", ["CLinux", "LinuxSystem"]),
     tests("WireGuardEngine"),
     tests("Tunnels"),
     tests("Commands"),

@@ -73,6 +73,10 @@ static const unsigned long swg_NS_GET_USERNS = NS_GET_USERNS;
 static const unsigned int swg_TUN_F_USO4 = 0x20;
 static const unsigned int swg_TUN_F_USO6 = 0x40;
 static const int swg_VIRTIO_NET_HDR_GSO_UDP_L4 = 5;
+/// uid 0 is a user like any other, and stays one.
+static const unsigned long swg_SECUREBITS_ORDINARY_ROOT = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+    SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 static const int swg_SO_NETNS_COOKIE = 71;
 static const int swg_NSFS_MAGIC = 0x6e736673;
 static const int swg_PIDFD_SELF_UNSUPPORTED = -1;
@@ -88,6 +92,7 @@ static inline int swg_ioctl_pointer(int fd, unsigned long request, void *argumen
 static inline int swg_ioctl_value(int fd, unsigned long request, unsigned long argument) {
     return ioctl(fd, request, argument);
 }
+static inline long swg_syscall(long number, long a, long b) { return syscall(number, a, b, 0, 0, 0, 0); }
 static inline int swg_fcntl(int fd, int command, long argument) { return fcntl(fd, command, argument); }
 
 // ---- system calls without a glibc function ----
@@ -106,6 +111,28 @@ static inline int swg_pidfd_getfd(int pidfd, int fd) { return (int)syscall(SYS_p
 static inline long swg_gettid(void) { return syscall(SYS_gettid); }
 static inline int swg_execveat(int fd, const char *path, char *const *argv, char *const *envp, int flags) {
     return (int)syscall(SYS_execveat, fd, path, argv, envp, flags);
+}
+
+// The argument of mount_setattr(2), spelled out because its struct is in different headers from one glibc to the next.
+static inline int swg_mount_setattr(const char *path, unsigned int at_flags, uint64_t set, uint64_t clear, uint64_t propagation) {
+    uint64_t attributes[4] = {set, clear, propagation, 0};
+    return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, at_flags, attributes, sizeof attributes);
+}
+static inline long swg_keyctl(int operation, unsigned long a, unsigned long b) {
+    return syscall(SYS_keyctl, operation, a, b, 0, 0);
+}
+static inline int swg_setresgid(gid_t gid) { return (int)syscall(SYS_setresgid, gid, gid, gid); }
+static inline int swg_setresuid(uid_t uid) { return (int)syscall(SYS_setresuid, uid, uid, uid); }
+static inline int swg_close_range(unsigned int first, unsigned int last, int flags) {
+    return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+// ---- seccomp(2): a compiled program, installed for the calling thread and what it starts ----
+
+struct swg_filter_instruction { uint16_t code; uint8_t jump_true; uint8_t jump_false; uint32_t operand; };
+static inline int swg_seccomp_install(const struct swg_filter_instruction *program, unsigned short count) {
+    struct { unsigned short count; const struct swg_filter_instruction *program; } argument = {count, program};
+    return (int)syscall(SYS_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &argument);
 }
 
 // ---- function-like macros ----
