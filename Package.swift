@@ -15,8 +15,14 @@ let strict: [SwiftSetting] = [
 // No run path into the build machine, and every symbol bound before main: these programs run with privileges.
 let hardened: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-s"])]
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict)
+// The engine's interleaving points exist in debug builds, and in the optimised build that runs the simulation.
+let interleaved: [SwiftSetting] = [
+    Context.environment["SWG_SIMULATION"] == nil
+        ? .define("SWG_SIMULATION", .when(configuration: .debug)) : .define("SWG_SIMULATION")
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = []) -> Target {
+    .target(name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict + settings)
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -27,7 +33,7 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 func tests(_ subject: String, _ more: [Target.Dependency] = [], exclude: [String] = []) -> Target {
     .testTarget(
         name: "\(subject)Tests", dependencies: [.init(stringLiteral: subject)] + more,
-        exclude: exclude, cSettings: gnu, swiftSettings: strict)
+        exclude: exclude, cSettings: gnu, swiftSettings: strict + interleaved)
 }
 
 let sources: [Target] = [
@@ -47,7 +53,7 @@ let sources: [Target] = [
     library("Namespaces", ["LinuxSystem"]),
     library("Netlink", ["LinuxSystem", "WireGuardModel", "CMnl"]),
     library("Confinement", ["LinuxSystem", "CCap", "CSeccomp"]),
-    library("WireGuardEngine", ["WireGuardModel", "WireGuardUAPI", "Confinement"]),
+    library("WireGuardEngine", ["WireGuardModel", "WireGuardUAPI", "Confinement"], settings: interleaved),
     library("Tunnels", ["Namespaces", "Netlink", "WireGuardConfig", "WireGuardUAPI", "Confinement"]),
     library("Commands", ["Tunnels"]),
     library("CNI", ["Tunnels"]),

@@ -38,9 +38,11 @@ final class KeySlab: @unchecked Sendable {
         return chunk
     }
 
+    static func wipe(_ slot: UnsafeMutableRawPointer) { sodium_memzero(slot, slotBytes) }
+
     /// Wipes a slot and takes it back.
     func giveBack(_ slot: UnsafeMutableRawPointer) {
-        sodium_memzero(slot, KeySlab.slotBytes)
+        KeySlab.wipe(slot)
         pthread_mutex_lock(mutex)
         free.append(slot)
         pthread_mutex_unlock(mutex)

@@ -1,0 +1,76 @@
+import Synchronization
+
+/// The three keypairs a peer may have at a time (checklist S1, S2; kernel noise.c `add_new_keypair`,
+/// `wg_noise_received_with_keypair`). They change under the peer's lock; tx and rx read them without.
+struct KeypairSlots: ~Copyable {
+    let current = Atomic<KeypairPointer?>(nil)
+    let previous = Atomic<KeypairPointer?>(nil)
+    /// Received but not yet sent on: the responder's, until the initiator has shown that it has the key, too.
+    let next = Atomic<KeypairPointer?>(nil)
+    /// Keypairs that rx has put out of their slot, for control to take back.
+    private let dropped = Atomic<KeypairPointer?>(nil)
+
+    /// Up to three keypairs that lost their slot.
+    struct Displaced {
+        var first: KeypairPointer?
+        var second: KeypairPointer?
+        var third: KeypairPointer?
+    }
+
+    /// Control, under the lock: puts a new session in its slot.
+    func install(_ keypair: KeypairPointer) -> Displaced {
+        var displaced = Displaced()
+        if keypair.pointee.isInitiator {
+            displaced.first = previous.load(ordering: .relaxed)
+            if let unconfirmed = next.load(ordering: .relaxed) {
+                displaced.second = current.load(ordering: .relaxed)
+                next.store(nil, ordering: .relaxed)
+                previous.store(unconfirmed, ordering: .releasing)
+            } else {
+                previous.store(current.load(ordering: .relaxed), ordering: .releasing)
+            }
+            current.store(keypair, ordering: .releasing)
+        } else {
+            displaced.first = next.load(ordering: .relaxed)
+            displaced.second = previous.load(ordering: .relaxed)
+            next.store(keypair, ordering: .releasing)
+            previous.store(nil, ordering: .relaxed)
+        }
+        return displaced
+    }
+
+    @inline(__always)
+    func isUnconfirmed(_ keypair: KeypairPointer) -> Bool { next.load(ordering: .relaxed) == keypair }
+
+    /// rx, under the lock: the first authenticated packet on `next` makes it current. False when control was
+    /// faster and took it away.
+    func confirm(_ keypair: KeypairPointer) -> Bool {
+        guard next.load(ordering: .relaxed) == keypair else { return false }
+        if let old = previous.load(ordering: .relaxed) {
+            old.pointee.invalidate()
+            old.pointee.nextDropped = dropped.load(ordering: .relaxed)
+            dropped.store(old, ordering: .releasing)
+        }
+        previous.store(current.load(ordering: .relaxed), ordering: .releasing)
+        current.store(keypair, ordering: .releasing)
+        next.store(nil, ordering: .relaxed)
+        return true
+    }
+
+    /// Control, under the lock: no session is left. `next` goes first, so that rx cannot confirm it meanwhile.
+    func clear() -> Displaced {
+        Displaced(
+            first: next.exchange(nil, ordering: .acquiringAndReleasing),
+            second: previous.exchange(nil, ordering: .acquiringAndReleasing),
+            third: current.exchange(nil, ordering: .acquiringAndReleasing))
+    }
+
+    /// Control, under the lock: what we may send with ends, what we may receive with goes on (checklist S7).
+    func expireSending() {
+        next.load(ordering: .relaxed)?.pointee.maySend.store(false, ordering: .releasing)
+        current.load(ordering: .relaxed)?.pointee.maySend.store(false, ordering: .releasing)
+    }
+
+    /// Control, under the lock: the chain of what rx dropped, linked by `nextDropped`.
+    func takeDropped() -> KeypairPointer? { dropped.exchange(nil, ordering: .acquiring) }
+}

@@ -1,0 +1,71 @@
+import Synchronization
+import WireGuardCrypto
+
+/// The rows of all peers in one stretch of memory that the monitor shares with each worker in turn. Control only.
+///
+/// Memory that was never touched is all zeros, which is an empty table: it costs nothing until used, so it is
+/// mapped for the greatest number of peers. A number before the rows says how many were ever used; nothing
+/// behind them is looked at.
+final class SurvivorTable {
+    private static let headerBytes = 64
+
+    static func byteCount(rows: Int) -> Int { headerBytes + rows * MemoryLayout<SurvivorRow>.stride }
+
+    private let touched: UnsafeMutablePointer<Atomic<UInt64>>
+    private let rows: SurvivorRowPointer
+    private let capacity: Int
+    private var free: [Int] = []
+    /// Rows of an earlier worker that no configured peer has claimed yet.
+    private var unclaimed: [PublicKey: Int] = [:]
+
+    /// `memory` is zeroed or was a table before, page-aligned; it must outlive this object.
+    init(memory: UnsafeMutableRawBufferPointer) {
+        guard let base = memory.baseAddress, memory.count > SurvivorTable.byteCount(rows: 1)
+        else { preconditionFailure("a survivor table without memory") }
+        capacity = (memory.count - SurvivorTable.headerBytes) / MemoryLayout<SurvivorRow>.stride
+        touched = base.bindMemory(to: Atomic<UInt64>.self, capacity: 1)
+        rows = (base + SurvivorTable.headerBytes).bindMemory(to: SurvivorRow.self, capacity: capacity)
+        if touched.pointee.load(ordering: .acquiring) > UInt64(capacity) {
+            touched.pointee.store(UInt64(capacity), ordering: .relaxed)
+        }
+        for index in 0..<touchedCount {
+            guard rows[index].state.load(ordering: .acquiring) == SurvivorRow.used else {
+                free.append(index)
+                continue
+            }
+            if let duplicate = unclaimed.updateValue(index, forKey: rows[index].publicKey) { release(rows + duplicate) }
+        }
+    }
+
+    private var touchedCount: Int { Int(touched.pointee.load(ordering: .relaxed)) }
+
+    /// The row of an earlier life if there is one, else a fresh one; nil when the table is full.
+    func claim(_ key: PublicKey) -> SurvivorRowPointer? {
+        if let index = unclaimed.removeValue(forKey: key) { return rows + index }
+        let index: Int
+        if let hole = free.popLast() {
+            index = hole
+        } else if touchedCount < capacity {
+            index = touchedCount
+            touched.pointee.store(UInt64(index + 1), ordering: .releasing)
+        } else {
+            return nil
+        }
+        let row = rows + index
+        row.initialize(to: SurvivorRow(publicKey: key))
+        row.pointee.state.store(SurvivorRow.used, ordering: .releasing)
+        return row
+    }
+
+    /// The peer was removed: what was known of it goes with it, as in the kernel.
+    func release(_ row: SurvivorRowPointer) {
+        row.initialize(to: SurvivorRow(publicKey: row.pointee.publicKey))
+        free.append(row - rows)
+    }
+
+    /// After the configuration has been applied: peers of an earlier life that are no longer configured.
+    func releaseUnclaimed() {
+        for index in unclaimed.values { release(rows + index) }
+        unclaimed = [:]
+    }
+}
