@@ -8,7 +8,8 @@ public struct LockedBuffer: ~Copyable, @unchecked Sendable {
     /// Zeroed.
     public init(byteCount: Int) {
         let size = (max(byteCount, 1) + 4095) & ~4095
-        guard let memory = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), memory != MAP_FAILED
+        guard let memory = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            memory != MAP_FAILED
         else { fatalError("no memory for \(byteCount) bytes") }
         _ = mlock(memory, size)
         madvise(memory, size, MADV_DONTDUMP)

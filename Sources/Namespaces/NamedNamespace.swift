@@ -85,7 +85,8 @@ public enum NamedNamespace {
         throw .system(SystemError(call: "umount2", object: path, errno: Errno(EBUSY), detail: "mounted too often"))
     }
 
-    private static func inspect(_ path: String) throws(NamespaceError) -> (namespace: FileIdentity?, isEmptyFile: Bool)? {
+    private static func inspect(_ path: String) throws(NamespaceError) -> (namespace: FileIdentity?, isEmptyFile: Bool)?
+    {
         do {
             let file = try FileDescriptor.open(path, O_PATH | O_NOFOLLOW)
             let number = file.rawValue
@@ -111,9 +112,13 @@ public enum NamedNamespace {
         try systemCall("flock", directory) { flock(lock.rawValue, LOCK_EX) }
         let propagation = UInt(MS_SHARED) | UInt(MS_REC)
         if mount("", directory, "none", propagation, nil) == 0 { return }
-        guard errno == EINVAL else { throw SystemError(call: "mount --make-shared", object: directory, errno: .current) }
+        guard errno == EINVAL else {
+            throw SystemError(call: "mount --make-shared", object: directory, errno: .current)
+        }
         // Not a mount point yet.
-        try systemCall("mount --bind", directory) { mount(directory, directory, "none", UInt(MS_BIND) | UInt(MS_REC), nil) }
+        try systemCall("mount --bind", directory) {
+            mount(directory, directory, "none", UInt(MS_BIND) | UInt(MS_REC), nil)
+        }
         try systemCall("mount --make-shared", directory) { mount("", directory, "none", propagation, nil) }
     }
 }

@@ -21,7 +21,9 @@ public struct NamespaceProcesses: Equatable, Sendable {
                 if errno == EACCES || errno == EPERM { hidden += 1 }
                 continue
             }
-            if FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) == identity { pids.append(pid) }
+            if FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) == identity {
+                pids.append(pid)
+            }
         }
         return NamespaceProcesses(pids: pids.sorted(), hiddenCount: hidden)
     }

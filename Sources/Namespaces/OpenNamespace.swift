@@ -38,7 +38,8 @@ extension NetworkNamespace {
     }
 
     /// As by pid, for a process that was noted earlier: refused when the number is another process now.
-    public static func open(process: ProcessIdentity, allowOwn: Bool = false) throws(NamespaceError) -> NetworkNamespace {
+    public static func open(process: ProcessIdentity, allowOwn: Bool = false) throws(NamespaceError) -> NetworkNamespace
+    {
         do {
             guard let descriptor = try process.open() else { throw NamespaceError.processGone(pid: process.pid) }
             return try open(descriptor, pid: process.pid, allowOwn: allowOwn)

@@ -30,7 +30,9 @@ struct Acknowledgement {
         var words: String?
         if let offset, offset <= payload.count {
             let attributes = NetlinkAttributes(payload: UnsafeRawBufferPointer(rebasing: payload.dropFirst(offset)))
-            for attribute in attributes where attribute.type == Int(NLMSGERR_ATTR_MSG.rawValue) { words = attribute.text }
+            for attribute in attributes where attribute.type == Int(NLMSGERR_ATTR_MSG.rawValue) {
+                words = attribute.text
+            }
         }
         detail = words
     }

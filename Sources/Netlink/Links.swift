@@ -113,7 +113,8 @@ extension RouteNetlink {
 
     /// `ip link set dev NAME up|down`
     public func setLink(_ index: Int32, up: Bool) throws(SystemError) {
-        var message = NetlinkMessage("RTM_NEWLINK \(up ? "up" : "down")", "interface \(index)", type: RTM_NEWLINK, flags: 0)
+        var message = NetlinkMessage(
+            "RTM_NEWLINK \(up ? "up" : "down")", "interface \(index)", type: RTM_NEWLINK, flags: 0)
         var header = ifinfomsg(index: index)
         header.ifi_flags = up ? UInt32(IFF_UP) : 0
         header.ifi_change = UInt32(IFF_UP)
@@ -143,7 +144,9 @@ extension RouteNetlink {
     /// - Returns: false when there was no such interface, which is success (promise P4).
     @discardableResult
     public func deleteLink(index: Int32, name: String, kind: String? = nil) throws(SystemError) -> Bool {
-        guard let link = try link(index: index), link.name == name, kind == nil || link.kind == kind else { return false }
+        guard let link = try link(index: index), link.name == name, kind == nil || link.kind == kind else {
+            return false
+        }
         var message = NetlinkMessage("RTM_DELLINK", name, type: RTM_DELLINK, flags: 0)
         message.putHeader(ifinfomsg(index: index))
         return try absentAsNil { () throws(SystemError) in try socket.change(message) } != nil

@@ -27,8 +27,8 @@ public final class NetlinkSocket {
 
     let descriptor: FileDescriptor
     /// Kernel dumps come in datagrams of at most 32 KiB.
-    private let receiveBuffer = LockedBuffer(byteCount: 65536)
-    private var sequence: UInt32
+    let receiveBuffer = LockedBuffer(byteCount: 65536)
+    private(set) var sequence: UInt32
     /// A scripted peer in tests has no netlink address.
     private let checksSender: Bool
 
@@ -108,7 +108,8 @@ public final class NetlinkSocket {
         }
         throw SystemError(
             call: message.call, object: message.object, errno: Errno(EAGAIN),
-            detail: "the table changed during each of \(Self.dumpAttempts) readings: try again when the system is quieter")
+            detail:
+                "the table changed during each of \(Self.dumpAttempts) readings: try again when the system is quieter")
     }
 
     func dump<Item>(
@@ -125,7 +126,8 @@ public final class NetlinkSocket {
         _ message: borrowing NetlinkMessage, _ read: (NetlinkReply) -> Void
     ) throws(SystemError) -> Bool {
         guard !message.overflowed else {
-            throw SystemError(call: message.call, object: message.object, errno: Errno(EMSGSIZE), detail: "does not fit a message")
+            throw SystemError(
+                call: message.call, object: message.object, errno: Errno(EMSGSIZE), detail: "does not fit a message")
         }
         sequence &+= 1
         message.header.pointee.nlmsg_seq = sequence
@@ -152,7 +154,8 @@ public final class NetlinkSocket {
                 default:
                     read(
                         NetlinkReply(
-                            type: Int(reply.header.nlmsg_type), flags: Int32(reply.header.nlmsg_flags), payload: reply.payload))
+                            type: Int(reply.header.nlmsg_type), flags: Int32(reply.header.nlmsg_flags),
+                            payload: reply.payload))
                 }
             }
         }
@@ -180,7 +183,8 @@ public final class NetlinkSocket {
                 }
             }
             if flags & Int32(MSG_TRUNC) != 0 {
-                throw SystemError(call: call, errno: Errno(EMSGSIZE), detail: "the kernel's answer is longer than expected")
+                throw SystemError(
+                    call: call, errno: Errno(EMSGSIZE), detail: "the kernel's answer is longer than expected")
             }
             if count == 0 { throw SystemError(call: call, errno: Errno(ECONNRESET), detail: "the other side hung up") }
             if checksSender, sender.nl_family != sa_family_t(AF_NETLINK) || sender.nl_pid != 0 { continue }

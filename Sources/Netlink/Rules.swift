@@ -80,7 +80,8 @@ extension RouteNetlink {
             header.family = family.number
             message.putHeader(header)
             do throws(SystemError) {
-                all += try socket.dump(message) { reply in RoutingRule(reply).flatMap { $0.family == family ? $0 : nil } }
+                all += try socket.dump(message) { reply in RoutingRule(reply).flatMap { $0.family == family ? $0 : nil }
+                }
             } catch {
                 // A kernel without policy routing has none.
                 guard error.errno.rawValue == EOPNOTSUPP || error.errno.rawValue == EAFNOSUPPORT else { throw error }

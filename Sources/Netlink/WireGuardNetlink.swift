@@ -86,7 +86,8 @@ public struct WireGuardNetlink {
         switch error.errno.rawValue {
         case ENODEV: error.explained("there is no interface \(name) in this network namespace")
         case EOPNOTSUPP where error.detail == nil: error.explained("\(name) is not a WireGuard interface of the kernel")
-        case EPERM: error.explained("this needs CAP_NET_ADMIN where the interface is, and for port and mark where it was made")
+        case EPERM:
+            error.explained("this needs CAP_NET_ADMIN where the interface is, and for port and mark where it was made")
         case EADDRINUSE: error.explained("the listen port is taken in the namespace where the interface was made")
         default: error
         }

@@ -15,7 +15,8 @@ struct NamedNamespaceTests {
             try require(NamedNamespace.list() == ["blue"])
             let opened = try NetworkNamespace.open(name: "blue")
             try require(opened.isSame(as: made))
-            let ip = try Spawn(.path("/sbin/ip"), arguments: ["ip", "-n", "blue", "link", "set", "lo", "up"]).start().wait()
+            let ip = try Spawn(.path("/sbin/ip"), arguments: ["ip", "-n", "blue", "link", "set", "lo", "up"]).start()
+                .wait()
             try require(ip == .exited(0))
             try require(NamedNamespace.delete("blue"))
             try require(!File.exists("/run/netns/blue"))
@@ -44,18 +45,21 @@ struct NamedNamespaceTests {
             let identity = first.identity
             try NamedNamespace.delete("red")
             _ = try NamedNamespace.create("red")
-            try require(refusal { () throws(NamespaceError) in
-                _ = try NamedNamespace.delete("red", onlyIf: identity)
-            } == .replaced(path: "/run/netns/red"))
+            try require(
+                refusal { () throws(NamespaceError) in
+                    _ = try NamedNamespace.delete("red", onlyIf: identity)
+                } == .replaced(path: "/run/netns/red"))
             try require(NamedNamespace.list() == ["red"])
             try File.replace("/run/netns/notes", with: "mine")
-            try require(refusal { () throws(NamespaceError) in
-                _ = try NamedNamespace.delete("notes")
-            } == .notANamespace(path: "/run/netns/notes"))
+            try require(
+                refusal { () throws(NamespaceError) in
+                    _ = try NamedNamespace.delete("notes")
+                } == .notANamespace(path: "/run/netns/notes"))
             try require(File.exists("/run/netns/notes"))
-            try require(refusal { () throws(NamespaceError) in
-                _ = try NamedNamespace.create("red")
-            } == .nameTaken("red"))
+            try require(
+                refusal { () throws(NamespaceError) in
+                    _ = try NamedNamespace.create("red")
+                } == .nameTaken("red"))
             try NamedNamespace.delete("red")
         }
     }
@@ -73,7 +77,8 @@ struct NamedNamespaceTests {
             var sees = false
             for _ in 0..<500 where !sees {
                 usleep(10_000)
-                let inOther = try File.readLink("/proc/\(observer.pid)/ns/mnt") != File.readLink("/proc/thread-self/ns/mnt")
+                let inOther =
+                    try File.readLink("/proc/\(observer.pid)/ns/mnt") != File.readLink("/proc/thread-self/ns/mnt")
                 sees = try inOther && File.readText(mounts).contains("/run/netns/shared")
             }
             try require(sees)

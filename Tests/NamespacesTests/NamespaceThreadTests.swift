@@ -20,7 +20,9 @@ struct NamespaceThreadTests {
     @Test func `an error of the body arrives, and a second entry works after it`() throws {
         let namespace = try NetworkNamespace.createAnonymous()
         let thrown = #expect(throws: SystemError.self) {
-            try withNamespace(namespace) { () throws(SystemError) in throw SystemError(call: "planned", errno: Errno(EDOM)) }
+            try withNamespace(namespace) { () throws(SystemError) in
+                throw SystemError(call: "planned", errno: Errno(EDOM))
+            }
         }
         #expect(thrown?.call == "planned")
         let answer = try withNamespace(namespace) { () throws(SystemError) in 42 }

@@ -13,7 +13,8 @@ struct OpenNamespaceTests {
     @Test func `P5: our own network namespace is refused unless asked for`() throws {
         let own = try NetworkNamespace.own()
         let path = "/proc/self/ns/net"
-        #expect(refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(path: path) } == .isOurOwn(path: path))
+        #expect(
+            refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(path: path) } == .isOurOwn(path: path))
         #expect(refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(pid: getpid()) } != nil)
         let again = try NetworkNamespace.open(pid: getpid(), allowOwn: true)
         #expect(again.identity == own.identity)
@@ -34,7 +35,8 @@ struct OpenNamespaceTests {
                 == .notFound(path: "/run/netns/no-such-name-here", named: true))
         for name in ["", ".", "..", "../../etc", "a/b", String(repeating: "x", count: 256)] {
             #expect(
-                refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(name: name) } == .invalidName(name))
+                refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(name: name) } == .invalidName(name)
+            )
         }
         // A device is not even opened: O_PATH comes first.
         #expect(
@@ -47,14 +49,17 @@ struct OpenNamespaceTests {
         let child = try Spawn(.path("/bin/true"), arguments: ["true"]).start()
         let pid = child.pid
         _ = try child.wait()
-        #expect(refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(pid: pid) } == .processGone(pid: pid))
+        #expect(
+            refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(pid: pid) } == .processGone(pid: pid))
         var other = try ProcessIdentity.of(1)
         other = ProcessIdentity(pid: 1, startTicks: other.startTicks &+ 1, bootID: other.bootID)
         #expect(
             refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(process: other, allowOwn: true) }
                 == .processGone(pid: 1))
         for pid: Int32 in [0, -1] {
-            #expect(refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(pid: pid) } == .processGone(pid: pid))
+            #expect(
+                refusal { () throws(NamespaceError) in _ = try NetworkNamespace.open(pid: pid) }
+                    == .processGone(pid: pid))
         }
     }
 

@@ -62,7 +62,8 @@ struct AddressAndRouteTests {
         let found = try fresh.route.routes()
         for route in wanted {
             let match = found.filter {
-                $0.destination == route.destination && $0.table == route.table && $0.linkIndex == index && $0.kind == .unicast
+                $0.destination == route.destination && $0.table == route.table && $0.linkIndex == index
+                    && $0.kind == .unicast
             }
             #expect(match.count == 1, "\(route.destination)")
             if let metric = route.metric { #expect(match.first?.metric == metric) }

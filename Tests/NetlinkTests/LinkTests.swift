@@ -55,7 +55,9 @@ struct LinkTests {
     @Test func `P6: the kernel's own words reach the error`() throws {
         let fresh = try TestNamespace()
         let index = try fresh.index(of: "lo")
-        let error = systemError { () throws(SystemError) in try fresh.route.setLink(index, alias: String(repeating: "a", count: 300)) }
+        let error = systemError { () throws(SystemError) in
+            try fresh.route.setLink(index, alias: String(repeating: "a", count: 300))
+        }
         #expect(error != nil)
         let toBig = systemError { () throws(SystemError) in
             try fresh.route.setLink(index, alias: String(repeating: "a", count: 10_000))
@@ -70,7 +72,9 @@ struct LinkTests {
         _ = try tun.currentName()
     }
 
-    private func tunIndex(_ route: RouteNetlink) throws(SystemError) -> Int32 { try route.link(named: "t0")?.index ?? 0 }
+    private func tunIndex(_ route: RouteNetlink) throws(SystemError) -> Int32 {
+        try route.link(named: "t0")?.index ?? 0
+    }
 
     @Test func `P4, P5: delete takes only what it names, and nothing twice`() throws {
         let fresh = try TestNamespace()
@@ -118,7 +122,8 @@ struct MoveLinkTests {
         let index = try home.index(of: "t0")
         let error = systemError { () throws(SystemError) in
             try home.route.moveLink(
-                index: index, to: target.route, targetNamespace: target.number, homeNamespace: home.number, newName: "wg0")
+                index: index, to: target.route, targetNamespace: target.number, homeNamespace: home.number,
+                newName: "wg0")
         }
         #expect(error?.errno == Errno(EEXIST))
         #expect(try home.route.link(index: index)?.name == "t0")

@@ -25,7 +25,9 @@ struct TestNamespace: ~Copyable {
     }
 
     func index(of name: String) throws -> Int32 {
-        guard let link = try route.link(named: name) else { throw SystemError(call: "test", object: name, errno: Errno(ENODEV)) }
+        guard let link = try route.link(named: name) else {
+            throw SystemError(call: "test", object: name, errno: Errno(ENODEV))
+        }
         return link.index
     }
 
