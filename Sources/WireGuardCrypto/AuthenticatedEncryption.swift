@@ -9,31 +9,45 @@ public enum ChaCha20Poly1305 {
     /// AEAD of the whitepaper: the nonce is four zero bytes and the little-endian counter (checklist N5).
     /// Writes `text.count` + 16 bytes.
     public static func seal(
-        _ text: UnsafeRawBufferPointer, counter: UInt64, authenticating aad: UnsafeRawBufferPointer, key: UnsafeRawPointer,
+        _ text: UnsafeRawBufferPointer, counter: UInt64, authenticating aad: UnsafeRawBufferPointer,
+        key: UnsafeRawPointer,
         into output: UnsafeMutableRawPointer
     ) {
-        withNonce(counter) { nonce in
-            _ = crypto_aead_chacha20poly1305_ietf_encrypt(
-                output.bytes, nil, text.bytes, UInt64(text.count), aad.bytes, UInt64(aad.count), nil, nonce, key.bytes)
-        }
+        withNonce(counter) { seal(text, nonce: $0, authenticating: aad, key: key, into: output) }
     }
 
     /// False when the tag does not fit; `output` (`sealed.count` - 16 bytes) then holds nothing of the text.
     public static func open(
-        _ sealed: UnsafeRawBufferPointer, counter: UInt64, authenticating aad: UnsafeRawBufferPointer, key: UnsafeRawPointer,
+        _ sealed: UnsafeRawBufferPointer, counter: UInt64, authenticating aad: UnsafeRawBufferPointer,
+        key: UnsafeRawPointer,
         into output: UnsafeMutableRawPointer
     ) -> Bool {
+        withNonce(counter) { open(sealed, nonce: $0, authenticating: aad, key: key, into: output) }
+    }
+
+    /// With any nonce of 12 bytes, as in RFC 8439; WireGuard's own are counters.
+    static func seal(
+        _ text: UnsafeRawBufferPointer, nonce: UnsafePointer<UInt8>, authenticating aad: UnsafeRawBufferPointer,
+        key: UnsafeRawPointer, into output: UnsafeMutableRawPointer
+    ) {
+        _ = crypto_aead_chacha20poly1305_ietf_encrypt(
+            output.bytes, nil, text.bytes, UInt64(text.count), aad.bytes, UInt64(aad.count), nil, nonce, key.bytes)
+    }
+
+    static func open(
+        _ sealed: UnsafeRawBufferPointer, nonce: UnsafePointer<UInt8>, authenticating aad: UnsafeRawBufferPointer,
+        key: UnsafeRawPointer, into output: UnsafeMutableRawPointer
+    ) -> Bool {
         guard let text = sealed.bytes, sealed.count >= tagByteCount else { return false }
-        return withNonce(counter) { nonce in
-            crypto_aead_chacha20poly1305_ietf_decrypt(
-                output.bytes, nil, nil, text, UInt64(sealed.count), aad.bytes, UInt64(aad.count), nonce, key.bytes) == 0
-        }
+        return crypto_aead_chacha20poly1305_ietf_decrypt(
+            output.bytes, nil, nil, text, UInt64(sealed.count), aad.bytes, UInt64(aad.count), nonce, key.bytes) == 0
     }
 
     static func withNonce<Result>(_ counter: UInt64, _ body: (UnsafePointer<UInt8>) -> Result) -> Result {
         // Three words, so that the layout is the wire's: 0 ‖ low ‖ high.
         var nonce = (
-            UInt32(0), UInt32(truncatingIfNeeded: counter).littleEndian, UInt32(truncatingIfNeeded: counter &>> 32).littleEndian
+            UInt32(0), UInt32(truncatingIfNeeded: counter).littleEndian,
+            UInt32(truncatingIfNeeded: counter &>> 32).littleEndian
         )
         return withUnsafeBytes(of: &nonce) { buffer in
             guard let base = buffer.baseAddress else { preconditionFailure("a nonce of no bytes") }
@@ -49,11 +63,13 @@ public enum XChaCha20Poly1305 {
 
     /// Writes `text.count` + 16 bytes.
     public static func seal(
-        _ text: UnsafeRawBufferPointer, nonce: UnsafeRawPointer, authenticating aad: UnsafeRawBufferPointer, key: UnsafeRawPointer,
+        _ text: UnsafeRawBufferPointer, nonce: UnsafeRawPointer, authenticating aad: UnsafeRawBufferPointer,
+        key: UnsafeRawPointer,
         into output: UnsafeMutableRawPointer
     ) {
         _ = crypto_aead_xchacha20poly1305_ietf_encrypt(
-            output.bytes, nil, text.bytes, UInt64(text.count), aad.bytes, UInt64(aad.count), nil, nonce.bytes, key.bytes)
+            output.bytes, nil, text.bytes, UInt64(text.count), aad.bytes, UInt64(aad.count), nil, nonce.bytes, key.bytes
+        )
     }
 
     /// False when the tag does not fit; `output` (`sealed.count` - 16 bytes) then holds nothing of the text.
@@ -63,7 +79,8 @@ public enum XChaCha20Poly1305 {
     ) -> Bool {
         guard let text = sealed.bytes, sealed.count >= tagByteCount else { return false }
         return crypto_aead_xchacha20poly1305_ietf_decrypt(
-            output.bytes, nil, nil, text, UInt64(sealed.count), aad.bytes, UInt64(aad.count), nonce.bytes, key.bytes) == 0
+            output.bytes, nil, nil, text, UInt64(sealed.count), aad.bytes, UInt64(aad.count), nonce.bytes, key.bytes)
+            == 0
     }
 }
 

@@ -39,7 +39,8 @@ public struct BLAKE2s {
         low = BLAKE2s.initialLow
         high = BLAKE2s.initialHigh
         // Parameter block word 0: digest length, key length, fanout 1, depth 1 (RFC 7693 §2.5).
-        low[0] ^= 0x0101_0000 ^ UInt32(truncatingIfNeeded: key.count) &<< 8 ^ UInt32(truncatingIfNeeded: outputByteCount)
+        low[0] ^=
+            0x0101_0000 ^ UInt32(truncatingIfNeeded: key.count) &<< 8 ^ UInt32(truncatingIfNeeded: outputByteCount)
         guard !key.isEmpty else { return }
         withUnsafeMutableBytes(of: &block) { $0.copyMemory(from: key) }
         filled = BLAKE2s.blockByteCount
@@ -108,10 +109,18 @@ public struct BLAKE2s {
                 ^ SIMD4(
                     UInt32(truncatingIfNeeded: compressed), UInt32(truncatingIfNeeded: compressed &>> 32),
                     isLast ? .max : 0, 0))
-        let (m0, m1, m2, m3) = (block.0[0].littleEndian, block.0[1].littleEndian, block.0[2].littleEndian, block.0[3].littleEndian)
-        let (m4, m5, m6, m7) = (block.1[0].littleEndian, block.1[1].littleEndian, block.1[2].littleEndian, block.1[3].littleEndian)
-        let (m8, m9, m10, m11) = (block.2[0].littleEndian, block.2[1].littleEndian, block.2[2].littleEndian, block.2[3].littleEndian)
-        let (m12, m13, m14, m15) = (block.3[0].littleEndian, block.3[1].littleEndian, block.3[2].littleEndian, block.3[3].littleEndian)
+        let (m0, m1, m2, m3) = (
+            block.0[0].littleEndian, block.0[1].littleEndian, block.0[2].littleEndian, block.0[3].littleEndian
+        )
+        let (m4, m5, m6, m7) = (
+            block.1[0].littleEndian, block.1[1].littleEndian, block.1[2].littleEndian, block.1[3].littleEndian
+        )
+        let (m8, m9, m10, m11) = (
+            block.2[0].littleEndian, block.2[1].littleEndian, block.2[2].littleEndian, block.2[3].littleEndian
+        )
+        let (m12, m13, m14, m15) = (
+            block.3[0].littleEndian, block.3[1].littleEndian, block.3[2].littleEndian, block.3[3].littleEndian
+        )
         // SIGMA of RFC 7693 §2.7, one line per round; columns, then diagonals, even and odd words apart.
         work.round(.init(m0, m2, m4, m6), .init(m1, m3, m5, m7), .init(m8, m10, m12, m14), .init(m9, m11, m13, m15))
         work.round(.init(m14, m4, m9, m13), .init(m10, m8, m15, m6), .init(m1, m0, m11, m5), .init(m12, m2, m7, m3))
@@ -137,7 +146,8 @@ private struct Rounds {
 
     @inline(__always)
     mutating func round(
-        _ columnEven: SIMD4<UInt32>, _ columnOdd: SIMD4<UInt32>, _ diagonalEven: SIMD4<UInt32>, _ diagonalOdd: SIMD4<UInt32>
+        _ columnEven: SIMD4<UInt32>, _ columnOdd: SIMD4<UInt32>, _ diagonalEven: SIMD4<UInt32>,
+        _ diagonalOdd: SIMD4<UInt32>
     ) {
         mix(columnEven, columnOdd)
         b = .init(b[1], b[2], b[3], b[0])

@@ -14,7 +14,8 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     public static let fastest: CipherImplementation = available.last ?? .composed
 
     func seal(
-        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
+        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
+        _ scratch: UnsafeMutableRawPointer
     ) {
         switch self {
         case .composed: ComposedCipher.seal(packets, count, key, scratch)
@@ -22,7 +23,8 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     }
 
     func verify(
-        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
+        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
+        _ scratch: UnsafeMutableRawPointer
     ) -> Int {
         switch self {
         case .composed: ComposedCipher.verify(packets, count, key, scratch)
@@ -30,7 +32,8 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     }
 
     func decrypt(
-        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
+        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
+        _ scratch: UnsafeMutableRawPointer
     ) {
         switch self {
         case .composed: ComposedCipher.decrypt(packets, count, key, scratch)

@@ -8,7 +8,8 @@ import CSodium
 /// scratch are left to the AEAD call.
 enum ComposedCipher {
     static func seal(
-        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
+        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
+        _ scratch: UnsafeMutableRawPointer
     ) {
         let stream = scratch + CipherScratch.keystreamOffset
         var used = 0
@@ -31,7 +32,8 @@ enum ComposedCipher {
     }
 
     static func verify(
-        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
+        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
+        _ scratch: UnsafeMutableRawPointer
     ) -> Int {
         var used = 0
         for index in 0..<count {
@@ -61,7 +63,8 @@ enum ComposedCipher {
     }
 
     static func decrypt(
-        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer, _ scratch: UnsafeMutableRawPointer
+        _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
+        _ scratch: UnsafeMutableRawPointer
     ) {
         var used = 0
         for index in 0..<count {
@@ -120,7 +123,8 @@ enum ComposedCipher {
             offset += 32
         }
         while offset < count {
-            let mixed = text.load(fromByteOffset: offset, as: UInt8.self) ^ stream.load(fromByteOffset: offset, as: UInt8.self)
+            let mixed =
+                text.load(fromByteOffset: offset, as: UInt8.self) ^ stream.load(fromByteOffset: offset, as: UInt8.self)
             text.storeBytes(of: mixed, toByteOffset: offset, as: UInt8.self)
             offset += 1
         }

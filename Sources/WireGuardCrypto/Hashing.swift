@@ -6,7 +6,8 @@ import CSodium
 extension BLAKE2s {
     /// HASH of the whitepaper: the concatenation of up to three pieces. Writes 32 bytes.
     public static func hash(
-        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .empty, _ third: UnsafeRawBufferPointer = .empty,
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .empty,
+        _ third: UnsafeRawBufferPointer = .empty,
         into output: UnsafeMutableRawPointer
     ) {
         var state = BLAKE2s()
@@ -58,7 +59,8 @@ public enum HMAC {
             state.finish(into: inner)
             for index in 0..<BLAKE2s.blockByteCount { pad[index] ^= 0x36 ^ 0x5c }
             BLAKE2s.hash(
-                UnsafeRawBufferPointer(pad), UnsafeRawBufferPointer(start: inner, count: BLAKE2s.hashByteCount), into: output)
+                UnsafeRawBufferPointer(pad), UnsafeRawBufferPointer(start: inner, count: BLAKE2s.hashByteCount),
+                into: output)
         }
     }
 }
@@ -108,7 +110,8 @@ public enum KDF {
 
     /// τi = HMAC(τ0, τ(i-1) ‖ i).
     private static func expand(
-        _ secret: UnsafeRawBufferPointer, previous: UnsafeMutableRawPointer?, index: UInt8, into output: UnsafeMutableRawPointer
+        _ secret: UnsafeRawBufferPointer, previous: UnsafeMutableRawPointer?, index: UInt8,
+        into output: UnsafeMutableRawPointer
     ) {
         var index = index
         withUnsafeBytes(of: &index) { byte in

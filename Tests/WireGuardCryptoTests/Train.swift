@@ -6,17 +6,20 @@ import CSodium
 final class Train {
     let texts: [[UInt8]]
     let packets: UnsafeMutableBufferPointer<CipherPacket>
+    let first: UnsafeMutablePointer<CipherPacket>
 
     init(lengths: [Int], seed: UInt64, firstCounter: UInt64 = 0) {
         var random = SplitMix(state: seed)
         texts = lengths.map { length in (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
-        packets = .allocate(capacity: lengths.count)
+        first = .allocate(capacity: lengths.count)
+        packets = UnsafeMutableBufferPointer(start: first, count: lengths.count)
         for (index, text) in texts.enumerated() {
             let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: text.count + 16)
             memory.update(from: text, count: text.count)
             (memory + text.count).update(repeating: 0, count: 16)
             packets.initializeElement(
-                at: index, to: CipherPacket(text: memory, length: UInt32(text.count), counter: firstCounter &+ UInt64(index) * 3))
+                at: index,
+                to: CipherPacket(text: memory, length: UInt32(text.count), counter: firstCounter &+ UInt64(index) * 3))
         }
     }
 
@@ -24,8 +27,6 @@ final class Train {
         for packet in packets { packet.text.deallocate() }
         packets.deallocate()
     }
-
-    var first: UnsafeMutablePointer<CipherPacket> { packets.baseAddress! }
 
     func bytes(_ index: Int) -> [UInt8] {
         Array(UnsafeBufferPointer(start: packets[index].text, count: Int(packets[index].length) + 16))

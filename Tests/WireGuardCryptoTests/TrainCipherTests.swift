@@ -5,10 +5,14 @@ import Testing
 
 @Suite struct TrainCipherTests {
     @Test(arguments: CipherImplementation.available)
-    func `D20: tags first, then the window in order, then plaintext of the admitted only`(_ implementation: CipherImplementation) {
+    func `D20: tags first, then the window in order, then plaintext of the admitted only`(
+        _ implementation: CipherImplementation
+    ) {
         var cipher = TrainCipher(implementation)
         let key = [UInt8](repeating: 7, count: 32)
-        let lengths = [0, 1, 16, 64, 96, 1420, 1420, 1420, 20_000, 1420, 1420, 1420, 1420, 1420, 1420, 1420, 1420, 33, 15]
+        let lengths = [
+            0, 1, 16, 64, 96, 1420, 1420, 1420, 20_000, 1420, 1420, 1420, 1420, 1420, 1420, 1420, 1420, 33, 15,
+        ]
         let train = Train(lengths: lengths, seed: 1)
         cipher.seal(train.first, count: lengths.count, key: key)
         for index in lengths.indices { #expect(train.bytes(index) == train.oracle(index, key)) }
