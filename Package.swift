@@ -65,13 +65,22 @@ let sources: [Target] = [
     program("swg-engine", ["WireGuardEngine"]),
 ]
 
+// What several test targets share: seeded random devices.
+let testSupport: [Target] = [
+    .target(
+        name: "WireGuardTestSupport", dependencies: ["WireGuardModel"], path: "Tests/WireGuardTestSupport",
+        cSettings: gnu, swiftSettings: strict)
+]
+
+let wireGuardSupport: Target.Dependency = "WireGuardTestSupport"
+
 let testTargets: [Target] = [
     tests("LinuxSystem"),
     tests("IPAddressing"),
     tests("WireGuardCrypto", ["CSodium", "CTrainCipher"]),
-    tests("WireGuardModel"),
-    tests("WireGuardConfig"),
-    tests("WireGuardUAPI"),
+    tests("WireGuardModel", [wireGuardSupport]),
+    tests("WireGuardConfig", [wireGuardSupport]),
+    tests("WireGuardUAPI", [wireGuardSupport]),
     tests("Namespaces"),
     tests("Netlink", ["Namespaces"]),
     tests("Confinement", ["CLinux", "LinuxSystem"]),
@@ -88,6 +97,6 @@ let chosen = Context.environment["SWG_TESTS"].map { Set($0.split(separator: ",")
 let package = Package(
     name: "swg-ns",
     targets: chosen.map { wanted in
-        sources.filter { $0.type != .executable } + testTargets.filter { wanted.contains($0.name) }
-    } ?? sources + testTargets
+        sources.filter { $0.type != .executable } + testSupport + testTargets.filter { wanted.contains($0.name) }
+    } ?? sources + testSupport + testTargets
 )

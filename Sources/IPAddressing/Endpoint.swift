@@ -12,14 +12,16 @@ public struct Endpoint: Hashable, Sendable {
         self.scopeID = scopeID
     }
 
-    /// `192.0.2.1:51820`, `[2001:db8::1]:51820`, `[fe80::1%3]:51820` (the scope as a number).
-    public init?(_ text: some StringProtocol) {
+    /// `192.0.2.1:51820`, `[2001:db8::1]:51820`, `[fe80::1%3]:51820`. A scope is a number, or a name that
+    /// `interfaceIndex` knows; wg(8) writes names.
+    public init?(_ text: some StringProtocol, interfaceIndex: (String) -> UInt32? = { _ in nil }) {
         guard let parts = HostAndPort(text), let port = parts.numericPort else { return nil }
         var host = Substring(parts.host)
         var scopeID: UInt32 = 0
         if let percent = host.firstIndex(of: "%") {
-            guard let scope = UInt32(host[host.index(after: percent)...]) else { return nil }
-            scopeID = scope
+            let scope = String(host[host.index(after: percent)...])
+            guard let index = UInt32(scope) ?? interfaceIndex(scope) else { return nil }
+            scopeID = index
             host = host[..<percent]
         }
         guard let address = IPAddress(host), address.isIPv6 == parts.isBracketed, scopeID == 0 || address.isIPv6

@@ -4,13 +4,8 @@ public enum IPAddress: Hashable, Sendable {
     case v6(IPv6Address)
 
     public init?(_ text: some StringProtocol) {
-        if let address = IPv4Address(text) {
-            self = .v4(address)
-        } else if let address = IPv6Address(text) {
-            self = .v6(address)
-        } else {
-            return nil
-        }
+        guard let address = asciiBytes(of: text, { IPAddress(ascii: $0) }) else { return nil }
+        self = address
     }
 
     /// Four or sixteen bytes in network order; nil for any other count.
@@ -40,10 +35,17 @@ public enum IPAddress: Hashable, Sendable {
 }
 
 extension IPAddress: CustomStringConvertible {
-    public var description: String {
-        switch self {
-        case .v4(let address): address.description
-        case .v6(let address): address.description
+    public var description: String { withASCII { String(decoding: $0, as: UTF8.self) } }
+}
+
+extension IPAddress: Comparable {
+    /// IPv4 before IPv6, then by number.
+    public static func < (left: IPAddress, right: IPAddress) -> Bool {
+        switch (left, right) {
+        case (.v4(let left), .v4(let right)): left.rawValue < right.rawValue
+        case (.v6(let left), .v6(let right)): (left.high, left.low) < (right.high, right.low)
+        case (.v4, .v6): true
+        case (.v6, .v4): false
         }
     }
 }

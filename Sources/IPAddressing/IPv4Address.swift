@@ -13,17 +13,8 @@ public struct IPv4Address: Hashable, Sendable {
     public static let loopback = IPv4Address(127, 0, 0, 1)
 
     public init?(_ text: some StringProtocol) {
-        var value: UInt32 = 0
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        for part in parts {
-            // "010" is octal to some tools and decimal to others: refuse it.
-            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-                part.utf8.count == 1 || part.utf8.first != 0x30, let byte = UInt8(part)
-            else { return nil }
-            value = value << 8 | UInt32(byte)
-        }
-        rawValue = value
+        guard let address = asciiBytes(of: text, { IPv4Address(ascii: $0) }) else { return nil }
+        self = address
     }
 
     /// Network byte order.
@@ -33,7 +24,5 @@ public struct IPv4Address: Hashable, Sendable {
 }
 
 extension IPv4Address: CustomStringConvertible {
-    public var description: String {
-        "\(rawValue >> 24).\(rawValue >> 16 & 0xff).\(rawValue >> 8 & 0xff).\(rawValue & 0xff)"
-    }
+    public var description: String { IPAddress.v4(self).description }
 }

@@ -37,13 +37,7 @@ public struct InterfaceAddress: Hashable, Sendable {
 
     /// `ADDRESS[/LENGTH]` with host bits kept.
     public static func parse(_ text: some StringProtocol) -> (address: IPAddress, length: UInt8)? {
-        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, let address = IPAddress(first) else { return nil }
-        guard parts.count == 2 else { return (address, address.bitWidth) }
-        guard (1...3).contains(parts[1].utf8.count), parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-            let length = UInt8(parts[1]), length <= address.bitWidth
-        else { return nil }
-        return (address, length)
+        asciiBytes(of: text) { parse(ascii: $0) }
     }
 }
 

@@ -40,6 +40,13 @@ final class KeySlab: @unchecked Sendable {
 
     static func wipe(_ slot: UnsafeMutableRawPointer) { sodium_memzero(slot, slotBytes) }
 
+    /// Notes that other memory with secrets could not be locked.
+    func noteUnlocked() {
+        pthread_mutex_lock(mutex)
+        isLocked = false
+        pthread_mutex_unlock(mutex)
+    }
+
     /// Wipes a slot and takes it back.
     func giveBack(_ slot: UnsafeMutableRawPointer) {
         KeySlab.wipe(slot)
