@@ -56,8 +56,9 @@ let sources: [Target] = [
     library("WireGuardEngine", ["WireGuardModel", "WireGuardUAPI", "Confinement"], settings: interleaved),
     library("Tunnels", ["Namespaces", "Netlink", "WireGuardConfig", "WireGuardUAPI", "Confinement"]),
     library("Commands", ["Tunnels"]),
-    library("CNI", ["Tunnels"]),
-    library("Netavark", ["Tunnels"]),
+    library("PluginSupport", ["Tunnels"]),
+    library("CNI", ["PluginSupport"]),
+    library("Netavark", ["PluginSupport"]),
 
     program("swg-ns", ["Commands"]),
     program("swg-cni", ["CNI"]),
@@ -87,6 +88,7 @@ let testTargets: [Target] = [
     tests("WireGuardEngine"),
     tests("Tunnels"),
     tests("Commands"),
+    tests("PluginSupport"),
     tests("CNI"),
     tests("Netavark"),
 ]

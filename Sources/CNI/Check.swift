@@ -1,0 +1,100 @@
+import IPAddressing
+import LinuxSystem
+import PluginSupport
+import Tunnels
+
+extension PluginCall {
+    /// CHECK: the tunnel is as ADD left it: device, addresses, routes, the engine's process, where its socket
+    /// lives, and keys out of reach. A peer that has not answered yet is no failure: runtimes take one as final.
+    ///
+    /// prevResult is the whole chain's last word: later plugins may have added to it, but what it says about our
+    /// interface must be so.
+    func check() throws(PluginError) {
+        let configuration = try CheckConfiguration(input)
+        try requireVerb(in: configuration.version)
+        let service = tunnels(configuration.stateDirectory)
+        let id = owner(network: configuration.name).tunnelID
+        var findings = [String]()
+        do {
+            let record = try service.record(id)
+            findings = configuration.previous.contradictions(to: record, environment)
+            if !namespaceIs(record.namespaceIdentity) {
+                findings.append("CNI_NETNS=\(printable(environment.networkNamespace)) is not the namespace of tunnel \(id)")
+            }
+            for finding in try service.check(id) where finding.verdict == .violated {
+                findings.append("\(finding.promise): \(finding.text)")
+            }
+        } catch {
+            if error.kind != .notFound { throw PluginError(error) }
+            findings.append("container \(environment.containerID) has no tunnel for \(environment.interface) in network \"\(configuration.name)\"")
+        }
+        if let first = findings.first {
+            throw PluginError(.notAsExpected, first, details: findings.dropFirst().joined(separator: "\n"))
+        }
+        if let type = configuration.ipamType { try delegate(type, input).run(.check) }
+    }
+
+    /// By device and inode: the path may be spelt in two ways.
+    private func namespaceIs(_ identity: FileIdentity) -> Bool {
+        (try? FileDescriptor.open(environment.networkNamespace, openFlags).identity()) == identity
+    }
+}
+
+/// What CHECK reads: an operator may have edited the rest since ADD.
+private struct CheckConfiguration {
+    let version: SpecificationVersion
+    let name: String
+    let stateDirectory: String?
+    let ipamType: String?
+    let previous: PreviousResult
+
+    init(_ bytes: [UInt8]) throws(PluginError) {
+        let root = try NetworkConfiguration.object(bytes)
+        version = try NetworkConfiguration.version(of: root)
+        var reader = KeyReader(root)
+        name = reader.networkName()
+        stateDirectory = reader.absolutePath("stateDir")
+        ipamType = reader.ipamType()
+        let result = reader.object("prevResult")
+        if result == nil, version >= Verb.check.since { reader.report("prevResult: CHECK needs the result of ADD") }
+        try reader.throwProblems()
+        previous = PreviousResult(result ?? .null)
+    }
+}
+
+/// The result of ADD as the runtime kept it.
+struct PreviousResult {
+    let root: JSONValue
+
+    init(_ root: JSONValue) { self.root = root }
+
+    /// What it says about our interface and is not so.
+    func contradictions(to record: TunnelRecord, _ environment: PluginEnvironment) -> [String] {
+        let interfaces = root["interfaces"]?.elements ?? []
+        let inside = interfaces.indices.filter { !(interfaces[$0]["sandbox"]?.text ?? "").isEmpty }
+        guard let own = inside.first(where: { interfaces[$0]["name"]?.text == environment.interface }) else {
+            return ["prevResult.interfaces holds no \(environment.interface) inside the container"]
+        }
+        var problems: [String] = []
+        let made = record.addresses.compactMap { InterfaceAddress($0) }
+        for entry in root["ips"]?.elements ?? [] where entry["interface"]?.integer == Int64(own) {
+            guard let text = entry["address"]?.text, let given = InterfaceAddress.parse(text),
+                made.contains(where: { $0.address == given.address && $0.length == given.length })
+            else {
+                problems.append("prevResult.ips has \(entry["address"]?.shown ?? "no address"), which \(environment.interface) has not")
+                continue
+            }
+        }
+        // With another interface in the container the other one may own the route.
+        if inside.count == 1 {
+            let routes = record.routes.compactMap { IPPrefix($0) }
+            for entry in root["routes"]?.elements ?? [] {
+                guard let destination = entry["dst"]?.text.flatMap({ IPPrefix($0) }), routes.contains(destination) else {
+                    problems.append("prevResult.routes has \(entry["dst"]?.shown ?? "no dst"), which \(environment.interface) has not")
+                    continue
+                }
+            }
+        }
+        return problems
+    }
+}

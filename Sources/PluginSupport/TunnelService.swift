@@ -1,0 +1,14 @@
+import Tunnels
+
+/// What plugins need of `Tunnels`: `TunnelKeeper`, or a double of it in tests of what plugins decide.
+public protocol TunnelService: Sendable {
+    func attach(_ request: AttachRequest) throws(TunnelError) -> AttachReport
+    func detach(_ id: TunnelID) throws(TunnelError) -> TeardownReport
+    func collect(runtime: String, network: String, keep: Set<Attachment>) throws(TunnelError) -> TeardownReport
+    func list() throws(TunnelError) -> [TunnelSummary]
+    func check(_ id: TunnelID) throws(TunnelError) -> [CheckFinding]
+    func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord
+    /// What keeps `attach` from working on this host; empty when nothing does.
+    func readiness(_ engine: EngineChoice) -> [TunnelError]
+    func poolStatus(directory: String) throws(TunnelError) -> PoolStatus
+}
