@@ -14,7 +14,8 @@ extension PluginCall {
         }
         if isOwnNamespace, !environment.mayUseOwnNamespace {
             throw PluginError(
-                .invalidNamespace, "CNI_NETNS=\(printable(environment.networkNamespace)) is the plugin's own network namespace",
+                .invalidNamespace,
+                "CNI_NETNS=\(printable(environment.networkNamespace)) is the plugin's own network namespace",
                 details: "the container's namespace is wanted; the host's would lose its network")
         }
         let arguments = try CNIArguments(environment.arguments)
@@ -28,7 +29,8 @@ extension PluginCall {
             let assigned = try DelegateResult(try delegate.run(.add), from: delegate)
             return try attach(request, configuration, assigned: assigned)
         } catch {
-            throw PluginError.first(of: [error] + failures { () throws(PluginError) in try delegate.run(.delete) }) ?? error
+            throw PluginError.first(of: [error] + failures { () throws(PluginError) in try delegate.run(.delete) })
+                ?? error
         }
     }
 
@@ -41,7 +43,8 @@ extension PluginCall {
         } catch {
             throw PluginError(.invalidEnvironment, "CNI_IFNAME: \(error.message)")
         }
-        var request = AttachRequest(configuration: source, target: .path(environment.networkNamespace), interface: interface)
+        var request = AttachRequest(
+            configuration: source, target: .path(environment.networkNamespace), interface: interface)
         request.owner = owner(network: configuration.name, arguments: arguments)
         request.engine = configuration.engine
         request.mtu = configuration.mtu
@@ -63,11 +66,14 @@ extension PluginCall {
     private func requestedAddresses(
         _ configuration: NetworkConfiguration, _ arguments: CNIArguments
     ) throws(PluginError) -> [IPAddress] {
-        let candidates = [configuration.runtime.addresses, configuration.argumentAddresses, arguments.address.map { [$0] } ?? []]
+        let candidates = [
+            configuration.runtime.addresses, configuration.argumentAddresses, arguments.address.map { [$0] } ?? [],
+        ]
         var addresses: [IPAddress] = []
         for text in candidates.first(where: { !$0.isEmpty }) ?? [] {
             guard let parsed = InterfaceAddress.parse(text) else {
-                throw PluginError(.invalidConfiguration, "the requested address \(JSONValue.string(text).shown) is none")
+                throw PluginError(
+                    .invalidConfiguration, "the requested address \(JSONValue.string(text).shown) is none")
             }
             addresses.append(parsed.address)
         }

@@ -37,7 +37,8 @@ struct CNIArguments: Hashable, Sendable {
                     details: "leave --mac-address out")
             default:
                 if strict, let meant = KeySpelling.intended(by: key, among: ["SWG_CONFIG"]) {
-                    throw PluginError(.invalidEnvironment, "CNI_ARGS \(printable(key)) is not known; did you mean \(meant)?")
+                    throw PluginError(
+                        .invalidEnvironment, "CNI_ARGS \(printable(key)) is not known; did you mean \(meant)?")
                 }
                 if strict, !ignoresUnknown, key != "MAC" {
                     throw PluginError(

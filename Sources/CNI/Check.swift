@@ -19,14 +19,17 @@ extension PluginCall {
             let record = try service.record(id)
             findings = configuration.previous.contradictions(to: record, environment)
             if !namespaceIs(record.namespaceIdentity) {
-                findings.append("CNI_NETNS=\(printable(environment.networkNamespace)) is not the namespace of tunnel \(id)")
+                findings.append(
+                    "CNI_NETNS=\(printable(environment.networkNamespace)) is not the namespace of tunnel \(id)")
             }
             for finding in try service.check(id) where finding.verdict == .violated {
                 findings.append("\(finding.promise): \(finding.text)")
             }
         } catch {
             if error.kind != .notFound { throw PluginError(error) }
-            findings.append("container \(environment.containerID) has no tunnel for \(environment.interface) in network \"\(configuration.name)\"")
+            findings.append(
+                "container \(environment.containerID) has no tunnel for \(environment.interface) in network \"\(configuration.name)\""
+            )
         }
         if let first = findings.first {
             throw PluginError(.notAsExpected, first, details: findings.dropFirst().joined(separator: "\n"))
@@ -81,7 +84,9 @@ struct PreviousResult {
             guard let text = entry["address"]?.text, let given = InterfaceAddress.parse(text),
                 made.contains(where: { $0.address == given.address && $0.length == given.length })
             else {
-                problems.append("prevResult.ips has \(entry["address"]?.shown ?? "no address"), which \(environment.interface) has not")
+                problems.append(
+                    "prevResult.ips has \(entry["address"]?.shown ?? "no address"), which \(environment.interface) has not"
+                )
                 continue
             }
         }
@@ -89,8 +94,11 @@ struct PreviousResult {
         if inside.count == 1 {
             let routes = record.routes.compactMap { IPPrefix($0) }
             for entry in root["routes"]?.elements ?? [] {
-                guard let destination = entry["dst"]?.text.flatMap({ IPPrefix($0) }), routes.contains(destination) else {
-                    problems.append("prevResult.routes has \(entry["dst"]?.shown ?? "no dst"), which \(environment.interface) has not")
+                guard let destination = entry["dst"]?.text.flatMap({ IPPrefix($0) }), routes.contains(destination)
+                else {
+                    problems.append(
+                        "prevResult.routes has \(entry["dst"]?.shown ?? "no dst"), which \(environment.interface) has not"
+                    )
                     continue
                 }
             }

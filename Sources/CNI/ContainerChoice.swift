@@ -21,7 +21,8 @@ struct ContainerChoice {
         }
         guard !configuration.choice.globs.isEmpty else {
             throw PluginError(
-                .invalidConfiguration, "\(origin) asks for \(Self.shown(wish)), but network \"\(configuration.name)\" lets no container choose",
+                .invalidConfiguration,
+                "\(origin) asks for \(Self.shown(wish)), but network \"\(configuration.name)\" lets no container choose",
                 details: "\"allowChoice\" in the network configuration lets it")
         }
         return .file(try path(wish, origin))
@@ -30,8 +31,12 @@ struct ContainerChoice {
     /// The most particular source wins.
     private func wish() -> (wish: String, origin: String)? {
         if let wish = arguments.configuration { return (wish, "CNI_ARGS SWG_CONFIG") }
-        if let wish = configuration.runtime.annotations[Self.annotation] { return (wish, "annotation \(Self.annotation)") }
-        if configuration.choice.byName, let name = arguments.podName, !name.isEmpty { return (name, "byName, K8S_POD_NAME") }
+        if let wish = configuration.runtime.annotations[Self.annotation] {
+            return (wish, "annotation \(Self.annotation)")
+        }
+        if configuration.choice.byName, let name = arguments.podName, !name.isEmpty {
+            return (name, "byName, K8S_POD_NAME")
+        }
         return nil
     }
 
@@ -40,11 +45,13 @@ struct ContainerChoice {
         let isPath = wish.hasPrefix("/")
         let name = wish.hasSuffix(".conf") ? String(wish.dropLast(5)) : wish
         let components = wish.split(separator: "/", omittingEmptySubsequences: false)
-        let isPlain = !wish.utf8.contains { $0 < 0x20 } && !components.contains("..")
+        let isPlain =
+            !wish.utf8.contains { $0 < 0x20 } && !components.contains("..")
             && (isPath ? !components.dropFirst().contains { $0.isEmpty || $0 == "." } : isSpecificationName(name))
         guard isPlain else {
             throw PluginError(
-                .invalidConfiguration, "\(origin)=\(Self.shown(wish)) is neither the name of a configuration nor an absolute path")
+                .invalidConfiguration,
+                "\(origin)=\(Self.shown(wish)) is neither the name of a configuration nor an absolute path")
         }
         let spellings = isPath ? [wish] : [name, name + ".conf"]
         let isAllowed = configuration.choice.globs.contains { glob in

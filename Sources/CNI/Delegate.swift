@@ -20,7 +20,8 @@ struct Delegate {
 
     /// - Throws: code 4 without CNI_PATH; 7 for a delegate that is not in it.
     init(
-        _ type: String, document: [UInt8], searchPath: [String], variables: [String: String], log: @escaping (String) -> Void
+        _ type: String, document: [UInt8], searchPath: [String], variables: [String: String],
+        log: @escaping (String) -> Void
     ) throws(PluginError) {
         guard !searchPath.isEmpty else {
             throw PluginError(.invalidEnvironment, "CNI_PATH is needed to find the ipam plugin \"\(printable(type))\"")
@@ -52,13 +53,7 @@ struct Delegate {
         environment["CNI_COMMAND"] = verb.rawValue
         let spawn = Spawn(
             .path(path), arguments: [type], environment: environment.map { "\($0.key)=\($0.value)" }.sorted())
-        let run: CapturedRun
-        do {
-            run = try spawn.capture(
-                input: document, deadlineMilliseconds: Self.deadlineMilliseconds, limitBytes: Self.outputLimitBytes)
-        } catch {
-            throw failure(verb, "\(error)")
-        }
+        let run = try start(spawn, verb)
         for line in String(decoding: run.errorOutput, as: UTF8.self).split(separator: "\n").prefix(100) {
             log("\(type): \(printableLine(line))")
         }
@@ -66,8 +61,25 @@ struct Delegate {
         switch run.ending {
         case .exited(0): return run.output
         case .killed(let signal): throw failure(verb, "killed by signal \(signal)")
-        case .exited(let status): throw ownError(verb, run.output) ?? failure(verb, "exit status \(status) without an error object")
+        case .exited(let status):
+            throw ownError(verb, run.output) ?? failure(verb, "exit status \(status) without an error object")
         case nil: throw failure(verb, "no ending")
+        }
+    }
+
+    /// A program that somebody is just writing can be run a moment later; libcni tries five times, too.
+    private func start(_ spawn: Spawn, _ verb: Verb) throws(PluginError) -> CapturedRun {
+        var attempt = 1
+        while true {
+            do {
+                return try spawn.capture(
+                    input: document, deadlineMilliseconds: Self.deadlineMilliseconds,
+                    limitBytes: Self.outputLimitBytes)
+            } catch {
+                guard error.errno.rawValue == ETXTBSY, attempt < 5 else { throw failure(verb, "\(error)") }
+                attempt += 1
+                usleep(50_000)
+            }
         }
     }
 

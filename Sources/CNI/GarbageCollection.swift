@@ -27,7 +27,8 @@ extension PluginCall {
         if let error = PluginError.first(of: errors) { throw error }
     }
 
-    private func collect(_ network: String, _ configuration: TeardownConfiguration) throws(TunnelError) -> [PluginError] {
+    private func collect(_ network: String, _ configuration: TeardownConfiguration) throws(TunnelError) -> [PluginError]
+    {
         let service = tunnels(configuration.stateDirectory)
         var reports: [TeardownReport] = []
         if let valid = configuration.validAttachments {

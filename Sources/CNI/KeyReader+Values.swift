@@ -10,7 +10,9 @@ extension KeyReader {
         let directory = absolutePath("configDir")
         switch (root["config"] != nil, root["configDir"] != nil) {
         case (true, true):
-            report("config and configDir: only one of them; \"config\" is one file for one container, \"configDir\" a pool")
+            report(
+                "config and configDir: only one of them; \"config\" is one file for one container, \"configDir\" a pool"
+            )
         case (false, false):
             report("config or configDir: one of them must say where the WireGuard configuration is")
         default: break
@@ -23,7 +25,9 @@ extension KeyReader {
         guard let text = text("config") else { return nil }
         if text.hasPrefix("/"), !text.contains("\n"), !text.contains("\0") { return text }
         guard isSpecificationName(text) else {
-            report("config: \(JSONValue.string(text).shown) is neither an absolute path nor the name of a file in /etc/wireguard")
+            report(
+                "config: \(JSONValue.string(text).shown) is neither an absolute path nor the name of a file in /etc/wireguard"
+            )
             return nil
         }
         return "/etc/wireguard/\(text.hasSuffix(".conf") ? text : text + ".conf")"
@@ -32,7 +36,9 @@ extension KeyReader {
     mutating func engine() -> EngineChoice {
         guard let text = text("engine") else { return .automatic }
         guard let engine = EngineChoice(rawValue: text) else {
-            report("engine: \(JSONValue.string(text).shown) is none of \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))")
+            report(
+                "engine: \(JSONValue.string(text).shown) is none of \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
             return .automatic
         }
         return engine
@@ -74,7 +80,9 @@ extension KeyReader {
             }
         }
         if rules.byName, rules.globs.isEmpty, root["allowChoice"] == nil {
-            report("byName: true lets a pod choose by its name, and needs \"allowChoice\" to say which names, such as [\"*\"]")
+            report(
+                "byName: true lets a pod choose by its name, and needs \"allowChoice\" to say which names, such as [\"*\"]"
+            )
         }
         return rules
     }

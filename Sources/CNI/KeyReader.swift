@@ -78,11 +78,15 @@ struct KeyReader {
         for key in (root.members ?? [:]).keys.sorted() where !known.contains(key) && !key.hasPrefix("cni.dev/") {
             if ["privatekey", "presharedkey"].contains(key.lowercased()) {
                 // libcni keeps a copy of the configuration on disk, and every call gets it.
-                report("\(key): a key must not stand in a network configuration; put it into a file and name that in \"config\"")
+                report(
+                    "\(key): a key must not stand in a network configuration; put it into a file and name that in \"config\""
+                )
             } else if let meant = KeySpelling.intended(
                 by: key, among: NetworkConfiguration.ownKeys + NetworkConfiguration.commonKeys)
             {
-                report("\(printable(key)): there is no such key; did you mean \"\(meant)\"? (its value: \(root[key]?.shown ?? "null"))")
+                report(
+                    "\(printable(key)): there is no such key; did you mean \"\(meant)\"? (its value: \(root[key]?.shown ?? "null"))"
+                )
             } else {
                 foreign.append(printable(key))
             }

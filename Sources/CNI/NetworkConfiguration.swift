@@ -92,7 +92,8 @@ struct NetworkConfiguration: Sendable {
             throw PluginError(.undecodable, "the network configuration on standard input is unusable: \(error.reason)")
         }
         guard value.members != nil else {
-            throw PluginError(.undecodable, "the network configuration on standard input is \(value.kind), not an object")
+            throw PluginError(
+                .undecodable, "the network configuration on standard input is \(value.kind), not an object")
         }
         return value
     }

@@ -33,13 +33,17 @@ struct PluginCall {
 
     func owner(network: String, arguments: CNIArguments? = nil) -> Owner {
         Owner(
-            runtime: Self.runtime, network: network, containerID: environment.containerID, interface: environment.interface,
+            runtime: Self.runtime, network: network, containerID: environment.containerID,
+            interface: environment.interface,
             podNamespace: arguments?.podNamespace, podName: arguments?.podName)
     }
 
-    func delegate(_ type: String, _ document: [UInt8], _ variables: [String: String]? = nil) throws(PluginError) -> Delegate {
+    func delegate(_ type: String, _ document: [UInt8], _ variables: [String: String]? = nil) throws(PluginError)
+        -> Delegate
+    {
         try Delegate(
-            type, document: document, searchPath: environment.searchPath, variables: variables ?? self.variables, log: log)
+            type, document: document, searchPath: environment.searchPath, variables: variables ?? self.variables,
+            log: log)
     }
 
     /// For CHECK, GC and STATUS, which older configurations cannot ask for.

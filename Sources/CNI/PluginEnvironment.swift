@@ -24,7 +24,8 @@ struct PluginEnvironment: Hashable, Sendable {
         let name = variables["CNI_COMMAND"] ?? ""
         guard let verb = Verb(rawValue: name) else {
             throw PluginError(
-                .invalidEnvironment, "CNI_COMMAND=\(printable(name)) is none of \(Verb.allCases.map(\.rawValue).joined(separator: " "))")
+                .invalidEnvironment,
+                "CNI_COMMAND=\(printable(name)) is none of \(Verb.allCases.map(\.rawValue).joined(separator: " "))")
         }
         self.verb = verb
         // Runtimes probe with CNI_NETNS=dummy and the like: VERSION looks at nothing.
@@ -48,7 +49,9 @@ struct PluginEnvironment: Hashable, Sendable {
         var wrong: [String] = []
         if verb == .add || verb == .check || verb == .delete {
             if !isSpecificationName(containerID) {
-                wrong.append("CNI_CONTAINERID=\(printable(containerID)) must be letters, digits, '_', '.', '-', and not start with a sign")
+                wrong.append(
+                    "CNI_CONTAINERID=\(printable(containerID)) must be letters, digits, '_', '.', '-', and not start with a sign"
+                )
             }
             do {
                 _ = try InterfaceName(interface)

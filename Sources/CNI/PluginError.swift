@@ -58,7 +58,8 @@ struct PluginError: Error, Hashable, Sendable {
                 .tunnelFailed
             }
         self.init(
-            code, error.message, details: ([error.cure].compactMap { $0 } + error.undoErrors.map { "while undoing: \($0)" })
+            code, error.message,
+            details: ([error.cure].compactMap { $0 } + error.undoErrors.map { "while undoing: \($0)" })
                 .joined(separator: "\n"))
     }
 

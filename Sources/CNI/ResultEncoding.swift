@@ -13,7 +13,8 @@ extension AddResult {
             let before = members["interfaces"]?.elements ?? []
             members["interfaces"] = .array(before + [interfaceObject(version)])
             let index = JSONValue.integer(Int64(before.count))
-            members["ips"] = .array((members["ips"]?.elements ?? []) + addresses.map { addressObject($0, index, version) })
+            members["ips"] = .array(
+                (members["ips"]?.elements ?? []) + addresses.map { addressObject($0, index, version) })
             members["routes"] = .array((members["routes"]?.elements ?? []) + routes.map { routeObject($0, version) })
         } else {
             try encodeOldForm(&members)
@@ -24,13 +25,16 @@ extension AddResult {
 
     private func interfaceObject(_ version: SpecificationVersion) -> JSONValue {
         var members: [String: JSONValue] = [
-            "name": .string(interface.name), "mac": .string(Self.noHardwareAddress), "sandbox": .string(interface.sandbox),
+            "name": .string(interface.name), "mac": .string(Self.noHardwareAddress),
+            "sandbox": .string(interface.sandbox),
         ]
         if version.hasLinkAttributes, let mtu = interface.mtu { members["mtu"] = .integer(Int64(mtu)) }
         return .object(members)
     }
 
-    private func addressObject(_ address: InterfaceAddress, _ index: JSONValue, _ version: SpecificationVersion) -> JSONValue {
+    private func addressObject(_ address: InterfaceAddress, _ index: JSONValue, _ version: SpecificationVersion)
+        -> JSONValue
+    {
         var members: [String: JSONValue] = [
             "interface": index, "address": .string("\(address.address)/\(address.length)"),
         ]

@@ -45,7 +45,8 @@ extension AddResult.DNS {
             return []
         }
         self.init(
-            nameservers: words("nameservers", "servers"), domain: value?["domain"]?.text, search: words("search", "searches"),
+            nameservers: words("nameservers", "servers"), domain: value?["domain"]?.text,
+            search: words("search", "searches"),
             options: words("options"))
     }
 

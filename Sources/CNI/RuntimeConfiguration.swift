@@ -33,14 +33,16 @@ struct RuntimeConfiguration: Hashable, Sendable {
             }
             switch key {
             case "ips":
-                guard let list = member.elements, list.allSatisfy({ $0.text.flatMap(InterfaceAddress.parse) != nil }) else {
+                guard let list = member.elements, list.allSatisfy({ $0.text.flatMap(InterfaceAddress.parse) != nil })
+                else {
                     throw Self.wrong(key, member, "a list of addresses")
                 }
                 addresses = list.compactMap(\.text)
             case "ipRanges" where !hasDelegate:
                 throw PluginError(
                     .unsupportedField,
-                    "runtimeConfig.ipRanges: \(member.shown): addresses come from the WireGuard file; ranges need \"ipam\"")
+                    "runtimeConfig.ipRanges: \(member.shown): addresses come from the WireGuard file; ranges need \"ipam\""
+                )
             case "dns":
                 guard member.members != nil else { throw Self.wrong(key, member, "an object") }
                 dns = AddResult.DNS(member)

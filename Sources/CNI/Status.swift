@@ -12,7 +12,8 @@ extension PluginCall {
         do {
             switch configuration.source {
             case .file(let path): missing += try missingFile(path)
-            case .pool(let directory): missing += try missingPool(service.poolStatus(directory: directory), directory, configuration)
+            case .pool(let directory):
+                missing += try missingPool(service.poolStatus(directory: directory), directory, configuration)
             }
         } catch {
             missing.append(error.description)

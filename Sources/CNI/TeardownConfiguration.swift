@@ -51,7 +51,9 @@ struct TeardownConfiguration: Sendable {
             guard let entries = list.elements else { return nil }
             for entry in entries {
                 // One entry that cannot be read could be a live container: then nothing is known.
-                guard let container = entry["containerID"]?.text, let interface = entry["ifname"]?.text else { return nil }
+                guard let container = entry["containerID"]?.text, let interface = entry["ifname"]?.text else {
+                    return nil
+                }
                 valid.insert(Attachment(containerID: container, interface: interface))
             }
         }

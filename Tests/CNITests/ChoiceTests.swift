@@ -34,7 +34,8 @@ import Tunnels
     }
 
     @Test(arguments: [
-        "boss", "../team-a", "team-a/../../boss", "/etc/wireguard/boss.conf", "/srv/wg/../boss.conf", "/srv/wg/x/y.conf",
+        "boss", "../team-a", "team-a/../../boss", "/etc/wireguard/boss.conf", "/srv/wg/../boss.conf",
+        "/srv/wg/x/y.conf",
         "/srv/wg//y.conf", "", "team-a\nx", "/", "team-*/x",
     ])
     func `what no pattern allows, or could climb out, is refused`(wish: String) {
@@ -50,8 +51,11 @@ import Tunnels
         let changes = allowed.merging(["byName": .bool(true)]) { $1 }
         let pod = "K8S_POD_NAME=team-pod"
         #expect(try source(changes, arguments: pod) == .file("/etc/wireguard/egress.d/team-pod.conf"))
-        #expect(try source(changes, arguments: pod, annotation: "team-b") == .file("/etc/wireguard/egress.d/team-b.conf"))
-        #expect(try source(changes, arguments: pod + ";SWG_CONFIG=team-c", annotation: "team-b") == .file("/etc/wireguard/egress.d/team-c.conf"))
+        #expect(
+            try source(changes, arguments: pod, annotation: "team-b") == .file("/etc/wireguard/egress.d/team-b.conf"))
+        #expect(
+            try source(changes, arguments: pod + ";SWG_CONFIG=team-c", annotation: "team-b")
+                == .file("/etc/wireguard/egress.d/team-c.conf"))
         #expect(throws: PluginError.self) { try source(changes, arguments: "K8S_POD_NAME=other") }
     }
 }

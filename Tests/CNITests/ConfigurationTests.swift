@@ -29,7 +29,8 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
             document([
                 "engine": .string("userspace"), "mtu": .integer(1380), "soleInterface": .bool(false),
                 "waitForHandshake": .bool(true), "stateDir": .string("/run/x"), "exhaustedIsReady": .bool(true),
-                "allowChoice": .array([.string("team-*")]), "byName": .bool(true), "capabilities": .object(["ips": .bool(true)]),
+                "allowChoice": .array([.string("team-*")]), "byName": .bool(true),
+                "capabilities": .object(["ips": .bool(true)]),
             ]))
         #expect(configuration.source == .pool(directory: "/etc/wireguard/egress.d"))
         #expect(configuration.engine == .userspace)
@@ -42,40 +43,50 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
     }
 
     @Test func `config names one file, absolutely or in etc-wireguard`() throws {
-        #expect(try NetworkConfiguration(document(["configDir": nil, "config": .string("/k/a.conf")])).source == .file("/k/a.conf"))
-        #expect(try NetworkConfiguration(document(["configDir": nil, "config": .string("mullvad")])).source == .file("/etc/wireguard/mullvad.conf"))
+        #expect(
+            try NetworkConfiguration(document(["configDir": nil, "config": .string("/k/a.conf")])).source
+                == .file("/k/a.conf"))
+        #expect(
+            try NetworkConfiguration(document(["configDir": nil, "config": .string("mullvad")])).source
+                == .file("/etc/wireguard/mullvad.conf"))
     }
 
     @Test func `a foreign key is ignored and told, a reserved one is not even told`() throws {
-        let configuration = try NetworkConfiguration(document(["vlan": .integer(3), "cni.dev/x": .null, "ipMasq": .bool(true)]))
+        let configuration = try NetworkConfiguration(
+            document(["vlan": .integer(3), "cni.dev/x": .null, "ipMasq": .bool(true)]))
         #expect(configuration.foreignKeys == ["vlan"])
     }
 
     /// key, wrong value, code, what the message must hold.
-    @Test(arguments: [
-        ("configdir", .string("/x"), 7, "\"configDir\""), ("ConfigDir", .string("/x"), 7, "\"configDir\""),
-        ("exhaustedIsRedy", .bool(true), 7, "exhaustedIsReady"), ("soleinterface", .bool(true), 7, "soleInterface"),
-        ("cniversion", .string("1.0.0"), 7, "cniVersion"), ("Name", .string("x"), 7, "\"name\""),
-        ("name", .string("a/b"), 7, "a/b"), ("name", .string(""), 7, "name"), ("name", .integer(3), 7, "3"),
-        ("name", .string("-a"), 7, "-a"), ("configDir", .integer(5), 7, "5"), ("configDir", .string("rel/x"), 7, "rel/x"),
-        ("configDir", .array([]), 7, "configDir"), ("config", .string("/x.conf"), 7, "only one"),
-        ("engine", .string("kernal"), 7, "kernal"), ("engine", .bool(true), 7, "true"), ("mtu", .string("1420"), 7, "1420"),
-        ("mtu", .integer(0), 7, "576"), ("mtu", .integer(-1), 7, "-1"), ("mtu", .integer(70000), 7, "70000"),
-        ("mtu", .number(1420.5), 7, "1420.5"), ("soleInterface", .string("yes"), 7, "yes"),
-        ("waitForHandshake", .integer(-1), 7, "-1"), ("waitForHandshake", .string("5s"), 7, "5s"),
-        ("stateDir", .string("x"), 7, "stateDir"), ("exhaustedIsReady", .integer(1), 7, "exhaustedIsReady"),
-        ("allowChoice", .string("*"), 7, "allowChoice"), ("allowChoice", .array([.integer(1)]), 7, "allowChoice"),
-        ("byName", .bool(true), 7, "allowChoice"), ("byName", .string("true"), 7, "byName"),
-        ("ipam", .string("host-local"), 7, "host-local"), ("ipam", .object(["type": .integer(1)]), 7, "ipam"),
-        ("ipam", .object(["subnet": .string("10.0.0.0/8")]), 7, "type"),
-        ("ipam", .object(["type": .string("../../bin/sh")]), 7, "../../bin/sh"),
-        ("ipam", .object(["type": .string("..")]), 7, "ipam.type"), ("dns", .array([]), 7, "dns"),
-        ("runtimeConfig", .string("x"), 7, "runtimeConfig"), ("args", .integer(1), 7, "args"),
-        ("args", .object(["cni": .object(["ips": .string("10.0.0.1")])]), 7, "args.cni.ips"),
-        ("prevResult", .string("x"), 7, "prevResult"), ("cniVersion", .string("9.9.9"), 1, "9.9.9"),
-        ("cniVersion", .integer(1), 7, "cniVersion"), ("cniVersion", .string("1.0"), 1, "1.0"),
-    ] as [(String, JSONValue, Int64, String)])
-    func `a wrong value is refused with its code, key and value`(key: String, value: JSONValue, code: Int64, word: String) {
+    @Test(
+        arguments: [
+            ("configdir", .string("/x"), 7, "\"configDir\""), ("ConfigDir", .string("/x"), 7, "\"configDir\""),
+            ("exhaustedIsRedy", .bool(true), 7, "exhaustedIsReady"), ("soleinterface", .bool(true), 7, "soleInterface"),
+            ("cniversion", .string("1.0.0"), 7, "cniVersion"), ("Name", .string("x"), 7, "\"name\""),
+            ("name", .string("a/b"), 7, "a/b"), ("name", .string(""), 7, "name"), ("name", .integer(3), 7, "3"),
+            ("name", .string("-a"), 7, "-a"), ("configDir", .integer(5), 7, "5"),
+            ("configDir", .string("rel/x"), 7, "rel/x"),
+            ("configDir", .array([]), 7, "configDir"), ("config", .string("/x.conf"), 7, "only one"),
+            ("engine", .string("kernal"), 7, "kernal"), ("engine", .bool(true), 7, "true"),
+            ("mtu", .string("1420"), 7, "1420"),
+            ("mtu", .integer(0), 7, "576"), ("mtu", .integer(-1), 7, "-1"), ("mtu", .integer(70000), 7, "70000"),
+            ("mtu", .number(1420.5), 7, "1420.5"), ("soleInterface", .string("yes"), 7, "yes"),
+            ("waitForHandshake", .integer(-1), 7, "-1"), ("waitForHandshake", .string("5s"), 7, "5s"),
+            ("stateDir", .string("x"), 7, "stateDir"), ("exhaustedIsReady", .integer(1), 7, "exhaustedIsReady"),
+            ("allowChoice", .string("*"), 7, "allowChoice"), ("allowChoice", .array([.integer(1)]), 7, "allowChoice"),
+            ("byName", .bool(true), 7, "allowChoice"), ("byName", .string("true"), 7, "byName"),
+            ("ipam", .string("host-local"), 7, "host-local"), ("ipam", .object(["type": .integer(1)]), 7, "ipam"),
+            ("ipam", .object(["subnet": .string("10.0.0.0/8")]), 7, "type"),
+            ("ipam", .object(["type": .string("../../bin/sh")]), 7, "../../bin/sh"),
+            ("ipam", .object(["type": .string("..")]), 7, "ipam.type"), ("dns", .array([]), 7, "dns"),
+            ("runtimeConfig", .string("x"), 7, "runtimeConfig"), ("args", .integer(1), 7, "args"),
+            ("args", .object(["cni": .object(["ips": .string("10.0.0.1")])]), 7, "args.cni.ips"),
+            ("prevResult", .string("x"), 7, "prevResult"), ("cniVersion", .string("9.9.9"), 1, "9.9.9"),
+            ("cniVersion", .integer(1), 7, "cniVersion"), ("cniVersion", .string("1.0"), 1, "1.0"),
+        ] as [(String, JSONValue, Int64, String)])
+    func `a wrong value is refused with its code, key and value`(
+        key: String, value: JSONValue, code: Int64, word: String
+    ) {
         let error = refusal(document([key: value]))
         #expect(error?.code == code, "\(String(describing: error))")
         let said = (error?.message ?? "") + (error?.details ?? "")
@@ -89,7 +100,8 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
     }
 
     @Test func `all mistakes are told at once`() throws {
-        let error = try #require(refusal(document(["mtu": .integer(1), "engine": .string("x"), "configdir": .string("/")])))
+        let error = try #require(
+            refusal(document(["mtu": .integer(1), "engine": .string("x"), "configdir": .string("/")])))
         let said = error.message + error.details
         for word in ["mtu", "engine", "configDir"] { #expect(said.contains(word)) }
     }
@@ -107,8 +119,10 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
     @Test func `P3: a key in the configuration is refused and never printed`() throws {
         let key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
         for changes: [String: JSONValue?] in [
-            ["privateKey": .string(key)], ["PrivateKey": .string(key)], ["mtu": .string(key)], ["config": .string(key), "configDir": nil],
-            ["config": .string("[Interface]\nPrivateKey=\(key)"), "configDir": nil], ["name": .string(key)], ["engin": .string(key)],
+            ["privateKey": .string(key)], ["PrivateKey": .string(key)], ["mtu": .string(key)],
+            ["config": .string(key), "configDir": nil],
+            ["config": .string("[Interface]\nPrivateKey=\(key)"), "configDir": nil], ["name": .string(key)],
+            ["engin": .string(key)],
         ] {
             let error = try #require(refusal(document(changes)))
             #expect(error.code == 7)
@@ -137,7 +151,9 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
     }
 
     @Test func `nothing asked for is nothing refused`() throws {
-        let read = try read(["portMappings": .array([]), "mac": .string(""), "bandwidth": .null, "aliases": .object(["n": .array([])])])
+        let read = try read([
+            "portMappings": .array([]), "mac": .string(""), "bandwidth": .null, "aliases": .object(["n": .array([])]),
+        ])
         #expect(read == RuntimeConfiguration())
     }
 

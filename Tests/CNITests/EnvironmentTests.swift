@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct EnvironmentTests {
     private static let good = [
-        "CNI_COMMAND": "ADD", "CNI_CONTAINERID": "c1", "CNI_NETNS": "/run/netns/x", "CNI_IFNAME": "eth0", "CNI_PATH": "/p:/q",
+        "CNI_COMMAND": "ADD", "CNI_CONTAINERID": "c1", "CNI_NETNS": "/run/netns/x", "CNI_IFNAME": "eth0",
+        "CNI_PATH": "/p:/q",
     ]
 
     private func code(_ changes: [String: String]) -> Int64? {
@@ -25,7 +26,8 @@ import Testing
 
     @Test(arguments: [
         ("ADD", "CNI_CONTAINERID"), ("ADD", "CNI_NETNS"), ("ADD", "CNI_IFNAME"), ("CHECK", "CNI_CONTAINERID"),
-        ("CHECK", "CNI_NETNS"), ("CHECK", "CNI_IFNAME"), ("DEL", "CNI_CONTAINERID"), ("DEL", "CNI_IFNAME"), ("GC", "CNI_PATH"),
+        ("CHECK", "CNI_NETNS"), ("CHECK", "CNI_IFNAME"), ("DEL", "CNI_CONTAINERID"), ("DEL", "CNI_IFNAME"),
+        ("GC", "CNI_PATH"),
     ])
     func `code 4: a missing variable is named`(verb: String, name: String) {
         let error = #expect(throws: PluginError.self) {
@@ -63,7 +65,8 @@ import Testing
     @Test func `DEL needs no namespace, STATUS nothing, VERSION looks at nothing`() {
         #expect(code(["CNI_COMMAND": "DEL", "CNI_NETNS": ""]) == nil)
         #expect(code(["CNI_COMMAND": "STATUS", "CNI_NETNS": "", "CNI_CONTAINERID": "", "CNI_IFNAME": ""]) == nil)
-        #expect(code(["CNI_COMMAND": "VERSION", "CNI_NETNS": "dummy", "CNI_CONTAINERID": "", "CNI_IFNAME": "dummy"]) == nil)
+        #expect(
+            code(["CNI_COMMAND": "VERSION", "CNI_NETNS": "dummy", "CNI_CONTAINERID": "", "CNI_IFNAME": "dummy"]) == nil)
         #expect(code(["CNI_COMMAND": "GC", "CNI_NETNS": "", "CNI_CONTAINERID": "", "CNI_IFNAME": ""]) == nil)
     }
 

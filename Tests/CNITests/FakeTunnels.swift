@@ -30,8 +30,10 @@ final class FakeTunnels: TunnelService {
         state.withLock { $0.attached[owner.tunnelID] = request }
         return AttachReport(
             id: owner.tunnelID, interface: request.interface, backend: .userspace, publicKey: key,
-            addresses: request.addresses ?? [InterfaceAddress("10.7.0.2/32")].compactMap { $0 }, routes: [.everythingIPv4],
-            mtu: 1420, dnsServers: (request.dns ?? ["10.7.0.1"]).compactMap { IPAddress($0) }, searchDomains: [], warnings: [],
+            addresses: request.addresses ?? [InterfaceAddress("10.7.0.2/32")].compactMap { $0 },
+            routes: [.everythingIPv4],
+            mtu: 1420, dnsServers: (request.dns ?? ["10.7.0.1"]).compactMap { IPAddress($0) }, searchDomains: [],
+            warnings: [],
             notices: [])
     }
 
@@ -61,8 +63,10 @@ final class FakeTunnels: TunnelService {
             state.attached.compactMap { id, request in
                 guard let key = PublicKey(bytes: [UInt8](repeating: 1, count: 32)) else { return nil }
                 return TunnelSummary(
-                    id: id, phase: state.phases[id] ?? .attached, interface: request.interface.text, backend: .userspace,
-                    publicKey: key, owner: request.owner, configurationPath: nil, target: "", namespacePath: nil, engine: nil,
+                    id: id, phase: state.phases[id] ?? .attached, interface: request.interface.text,
+                    backend: .userspace,
+                    publicKey: key, owner: request.owner, configurationPath: nil, target: "", namespacePath: nil,
+                    engine: nil,
                     engineVersion: nil, lastHandshake: nil, attachedAt: .now)
             }
         }
@@ -113,7 +117,8 @@ func makeCall(
     netns: String = "/run/netns/none", arguments: String = ""
 ) throws -> PluginCall {
     let variables = [
-        "CNI_COMMAND": verb.rawValue, "CNI_CONTAINERID": container, "CNI_NETNS": netns, "CNI_IFNAME": "eth0", "CNI_PATH": path,
+        "CNI_COMMAND": verb.rawValue, "CNI_CONTAINERID": container, "CNI_NETNS": netns, "CNI_IFNAME": "eth0",
+        "CNI_PATH": path,
         "CNI_ARGS": arguments, "PATH": "/usr/bin:/bin",
     ]
     return PluginCall(

@@ -55,6 +55,8 @@ import Testing
 
     @Test func `an error object has version, code, text and details`() {
         let error = PluginError(.invalidConfiguration, "mtu: 1 is small", details: "more")
-        #expect(error.object(.v1_0_0).serialized == #"{"cniVersion":"1.0.0","code":7,"details":"more","msg":"mtu: 1 is small"}"#)
+        #expect(
+            error.object(.v1_0_0).serialized
+                == #"{"cniVersion":"1.0.0","code":7,"details":"more","msg":"mtu: 1 is small"}"#)
     }
 }

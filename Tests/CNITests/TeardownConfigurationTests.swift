@@ -7,13 +7,17 @@ import Tunnels
 @Suite struct TeardownConfigurationTests {
     @Test func `DEL: whatever else is wrong does not matter`() throws {
         let read = try TeardownConfiguration(
-            document(["configDir": .integer(5), "mtu": .string("x"), "cniVersion": .string("9.9.9"), "configdir": .null, "runtimeConfig": .bool(true)]))
+            document([
+                "configDir": .integer(5), "mtu": .string("x"), "cniVersion": .string("9.9.9"), "configdir": .null,
+                "runtimeConfig": .bool(true),
+            ]))
         #expect(read.name == "egress")
         #expect(read.ipamType == nil)
     }
 
     @Test func `DEL: a missing name, a wrong stateDir and a wrong ipam are passed over with a line`() throws {
-        let read = try TeardownConfiguration(document(["name": nil, "stateDir": .string("x"), "ipam": .string("host-local")]))
+        let read = try TeardownConfiguration(
+            document(["name": nil, "stateDir": .string("x"), "ipam": .string("host-local")]))
         #expect(read.name == nil && read.stateDirectory == nil && read.ipamType == nil)
         #expect(read.notices.count == 3)
     }

@@ -26,7 +26,11 @@ private func failure(_ call: PluginCall) -> PluginError? {
         let request = try #require(tunnels.state.withLock { $0.attached.values.first })
         #expect(request.configuration == .pool(directory: "/etc/wireguard/egress.d"))
         #expect(request.target == .path("/run/netns/none"))
-        #expect(request.owner == Owner(runtime: "cni", network: "egress", containerID: "c1", interface: "eth0", podNamespace: "n", podName: "p"))
+        #expect(
+            request.owner
+                == Owner(
+                    runtime: "cni", network: "egress", containerID: "c1", interface: "eth0", podNamespace: "n",
+                    podName: "p"))
         #expect(request.ownControlGroup && request.refuseWritableFiles && request.soleInterface)
         #expect(request.waitSeconds == nil)
         #expect(answer?["ips"]?.elements?.first?["address"] == .string("10.7.0.2/32"))
@@ -54,10 +58,12 @@ private func failure(_ call: PluginCall) -> PluginError? {
         #expect(folder.log == ["ADD c1", "DEL c1"])
     }
 
-    @Test(arguments: [
-        (.keyInUse, 11), (.poolExhausted, 11), (.busy, 11), (.configuration, 7), (.configurationFile, 7), (.target, 4),
-        (.unavailable, 100), (.notSole, 100),
-    ] as [(TunnelError.Kind, Int64)])
+    @Test(
+        arguments: [
+            (.keyInUse, 11), (.poolExhausted, 11), (.busy, 11), (.configuration, 7), (.configurationFile, 7),
+            (.target, 4),
+            (.unavailable, 100), (.notSole, 100),
+        ] as [(TunnelError.Kind, Int64)])
     func `a refusal has the specification's code`(kind: TunnelError.Kind, code: Int64) throws {
         let tunnels = FakeTunnels()
         tunnels.state.withLock { $0.failure = TunnelError(kind, "held by tunnel x", cure: "do that") }
@@ -77,19 +83,24 @@ private func failure(_ call: PluginCall) -> PluginError? {
         let tunnels = FakeTunnels()
         let input = document(["args": .object(["cni": .object(["ips": .array([.string("10.7.0.3")])])])])
         _ = try makeCall(.add, input, tunnels, arguments: "IP=10.7.0.9").answer()
-        #expect(tunnels.state.withLock { $0.attached.values.first?.requiredAddresses }?.map(\.description) == ["10.7.0.3"])
+        #expect(
+            tunnels.state.withLock { $0.attached.values.first?.requiredAddresses }?.map(\.description) == ["10.7.0.3"])
     }
 }
 
 @Suite struct DelegateTests {
     /// script, code, what the message must hold.
-    @Test(arguments: [
-        ("echo rubbish", 102, "not JSON"), ("echo '[]'", 102, "a list"), ("echo '{}'", 102, "no address"),
-        ("echo '{\"ips\":[{\"address\":\"10.0.0.999/8\"}]}'", 102, "10.0.0.999"), ("exit 3", 102, "exit status 3"),
-        ("kill -9 $$", 102, "signal 9"), ("echo '{\"code\":11,\"msg\":\"no IPs left\"}'; exit 1", 11, "no IPs left"),
-        ("true", 102, "empty"), ("yes", 102, "bytes of output"),
-    ] as [(String, Int64, String)])
-    func `a delegate that fails or prints rubbish is named, and gets its DEL`(script: String, code: Int64, word: String) throws {
+    @Test(
+        arguments: [
+            ("echo rubbish", 102, "not JSON"), ("echo '[]'", 102, "a list"), ("echo '{}'", 102, "no address"),
+            ("echo '{\"ips\":[{\"address\":\"10.0.0.999/8\"}]}'", 102, "10.0.0.999"), ("exit 3", 102, "exit status 3"),
+            ("kill -9 $$", 102, "signal 9"),
+            ("echo '{\"code\":11,\"msg\":\"no IPs left\"}'; exit 1", 11, "no IPs left"),
+            ("true", 102, "empty"), ("yes", 102, "bytes of output"),
+        ] as [(String, Int64, String)])
+    func `a delegate that fails or prints rubbish is named, and gets its DEL`(script: String, code: Int64, word: String)
+        throws
+    {
         let folder = try DelegateFolder()
         try folder.add("fake-ipam", "echo $CNI_COMMAND >> $log; [ $CNI_COMMAND = DEL ] && exit 0; \(script)")
         let error = failure(try makeCall(.add, document(ipam), FakeTunnels(), path: folder.path))
@@ -148,7 +159,9 @@ private func failure(_ call: PluginCall) -> PluginError? {
     @Test func `DEL tells the delegate of no namespace when CNI_NETNS has become the host's`() throws {
         let folder = try DelegateFolder()
         try folder.add("fake-ipam", "echo \"netns=$CNI_NETNS\" >> $log")
-        #expect(failure(try makeCall(.delete, document(ipam), FakeTunnels(), path: folder.path, netns: "/proc/self/ns/net")) == nil)
+        #expect(
+            failure(try makeCall(.delete, document(ipam), FakeTunnels(), path: folder.path, netns: "/proc/self/ns/net"))
+                == nil)
         #expect(folder.log == ["netns="])
     }
 }
@@ -162,7 +175,9 @@ private func failure(_ call: PluginCall) -> PluginError? {
     }
 
     private func containers(_ tunnels: FakeTunnels) -> [String] {
-        tunnels.state.withLock { $0.attached.values.compactMap { $0.owner.map { "\($0.network)/\($0.containerID)" } }.sorted() }
+        tunnels.state.withLock {
+            $0.attached.values.compactMap { $0.owner.map { "\($0.network)/\($0.containerID)" } }.sorted()
+        }
     }
 
     private let new: [String: JSONValue?] = ["cniVersion": .string("1.1.0")]
@@ -203,10 +218,13 @@ private func failure(_ call: PluginCall) -> PluginError? {
 }
 
 @Suite struct StatusAndVersionTests {
-    private func status(_ changes: [String: JSONValue?] = [:], _ prepare: (inout FakeTunnels.State) -> Void) throws -> PluginError? {
+    private func status(_ changes: [String: JSONValue?] = [:], _ prepare: (inout FakeTunnels.State) -> Void) throws
+        -> PluginError?
+    {
         let tunnels = FakeTunnels()
         tunnels.state.withLock { prepare(&$0) }
-        return failure(try makeCall(.status, document(changes.merging(["cniVersion": .string("1.1.0")]) { $1 }), tunnels))
+        return failure(
+            try makeCall(.status, document(changes.merging(["cniVersion": .string("1.1.0")]) { $1 }), tunnels))
     }
 
     @Test func `STATUS is silent when ADD would work`() throws {
@@ -222,14 +240,17 @@ private func failure(_ call: PluginCall) -> PluginError? {
     @Test func `code 50: an exhausted pool, unless it counts as ready`() throws {
         #expect(try status { $0.pool.free = 0 }?.code == 50)
         #expect(try status(["exhaustedIsReady": .bool(true)]) { $0.pool.free = 0 } == nil)
-        #expect(try status(["exhaustedIsReady": .bool(true)]) { $0.pool = PoolStatus(total: 0, free: 0, unusable: []) }?.code == 50)
+        #expect(
+            try status(["exhaustedIsReady": .bool(true)]) { $0.pool = PoolStatus(total: 0, free: 0, unusable: []) }?
+                .code == 50)
     }
 
     @Test func `VERSION lists all, echoes what was asked, and looks at nothing else`() throws {
         let answer = try makeCall(.version, Array(#"{"cniVersion":"0.4.0"}"#.utf8), FakeTunnels()).answer()
         #expect(
             answer?.serialized
-                == #"{"cniVersion":"0.4.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}"#)
+                == #"{"cniVersion":"0.4.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}"#
+        )
     }
 
     @Test func `CHECK wants prevResult, and a tunnel`() throws {

@@ -8,7 +8,8 @@ import Testing
     }
 
     @Test func `input goes in, both outputs and the status come out`() throws {
-        let run = try shell("cat; echo oops >&2; exit 3").capture(input: Array("hello".utf8), deadlineMilliseconds: 5000)
+        let run = try shell("cat; echo oops >&2; exit 3").capture(
+            input: Array("hello".utf8), deadlineMilliseconds: 5000)
         #expect(run.ending == .exited(3))
         #expect(String(decoding: run.output, as: UTF8.self) == "hello")
         #expect(String(decoding: run.errorOutput, as: UTF8.self) == "oops\n")
