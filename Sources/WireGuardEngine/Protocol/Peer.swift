@@ -38,7 +38,7 @@ struct Peer: ~Copyable {
     private init(publicKey: PublicKey, row: SurvivorRowPointer, pointer: PeerPointer) {
         self.publicKey = publicKey
         self.row = row
-        handshake = PeerHandshake(remoteStatic: publicKey)
+        handshake = PeerHandshake()
         controlMail = .allocate(capacity: 1)
         controlMail.initialize(to: PeerMail(peer: pointer))
         transmitMail = .allocate(capacity: 1)

@@ -2,24 +2,50 @@ import LinuxSystem
 import WireGuardCrypto
 
 /// A peer's handshake in progress and what it needs for the next one. Control only.
+///
+/// Of the states of the kernel's noise.c only one lasts: an initiation of ours that waits for its response. The
+/// others come and go within one call.
 struct PeerHandshake: ~Copyable {
-    enum State {
-        case zeroed
-        case createdInitiation
-        case consumedInitiation
-        case createdResponse
-        case consumedResponse
+    /// An initiation of ours without an answer so far.
+    struct Pending: ~Copyable {
+        let state: NoiseSymmetricState
+        let ephemeral: LockedKey
+
+        init(state: consuming NoiseSymmetricState, ephemeral: consuming LockedKey) {
+            self.state = state
+            self.ephemeral = ephemeral
+        }
     }
 
-    let remoteStatic: PublicKey
-    var state = State.zeroed
-    /// Our index of the handshake in progress; nil when the table has none for it.
+    var pending: Pending?
+    /// Our index of the last handshake in progress; nil when the table has none.
     var localIndex: UInt32?
-    var remoteIndex: UInt32 = 0
     /// DH(our static, theirs); zeros when that is no key to use (checklist N6).
     let staticStatic = LockedKey()
-    /// Zeros when there is none (checklist N4).
-    let preshared = LockedKey()
+    var presharedKey: PresharedKey?
+    /// When an initiation of theirs was last accepted (checklist T2); nil before.
+    var lastConsumed: BootTime?
+    var cookie = PeerCookie()
 
-    init(remoteStatic: PublicKey) { self.remoteStatic = remoteStatic }
+    /// To try a response on (checklist N9); nil when none is expected.
+    func copyOfPendingState() -> NoiseSymmetricState? {
+        switch pending {
+        case .some(let pending): pending.state.copy()
+        case .none: nil
+        }
+    }
+
+    func withPendingEphemeral(_ body: (borrowing LockedKey) -> Bool) -> Bool {
+        switch pending {
+        case .some(let pending): body(pending.ephemeral)
+        case .none: false
+        }
+    }
+
+    /// The preshared key, or the 32 zeros that stand for none (checklist N4).
+    func withPresharedKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        if let presharedKey { return presharedKey.secret.withBytes(body) }
+        var zeros = InlineArray<32, UInt8>(repeating: 0)
+        return withUnsafeBytes(of: &zeros, body)
+    }
 }

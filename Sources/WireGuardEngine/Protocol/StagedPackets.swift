@@ -9,6 +9,15 @@ struct StagedPackets: ~Copyable {
     private var oldest: UnsafeMutableRawPointer?
     private var newest: UnsafeMutableRawPointer?
 
+    /// With the peer, at the end of the engine; a removed peer's were dropped by tx before.
+    deinit {
+        var next = oldest
+        while let block = next {
+            next = StagingPool.next(of: block)
+            free(block)
+        }
+    }
+
     var isEmpty: Bool { count == 0 }
 
     /// The packet that is sent next; `byteCount` 0 is a keepalive.

@@ -17,6 +17,7 @@ final class SurvivorTable {
     private var free: [Int] = []
     /// Rows of an earlier worker that no configured peer has claimed yet.
     private var unclaimed: [PublicKey: Int] = [:]
+    private var isRestoring = false
 
     /// `memory` is zeroed or was a table before, page-aligned; it must outlive this object.
     init(memory: UnsafeMutableRawBufferPointer) {
@@ -33,9 +34,14 @@ final class SurvivorTable {
                 free.append(index)
                 continue
             }
+            recover(rows + index)
             if let duplicate = unclaimed.updateValue(index, forKey: rows[index].publicKey) { release(rows + duplicate) }
         }
+        isRestoring = !unclaimed.isEmpty
     }
+
+    /// What a killed worker left half written, or should not be believed, is put right.
+    private func recover(_ row: SurvivorRowPointer) { row.pointee.path.store(row.pointee.path.recovered) }
 
     private var touchedCount: Int { Int(touched.pointee.load(ordering: .relaxed)) }
 
@@ -57,14 +63,24 @@ final class SurvivorTable {
         return row
     }
 
-    /// The peer was removed: what was known of it goes with it, as in the kernel.
+    /// The peer was removed: what was known of it goes with it, as in the kernel. While an earlier life's changes are
+    /// being replayed the row waits for the peer to come back.
     func release(_ row: SurvivorRowPointer) {
+        if isRestoring {
+            unclaimed[row.pointee.publicKey] = row - rows
+            return
+        }
         row.initialize(to: SurvivorRow(publicKey: row.pointee.publicKey))
         free.append(row - rows)
     }
 
-    /// After the configuration has been applied: peers of an earlier life that are no longer configured.
-    func releaseUnclaimed() {
+    /// Until `finishRestore`, a path that has survived is newer than any endpoint of the configuration: it was
+    /// configured last, or roamed to.
+    func keepsPath(of row: SurvivorRowPointer) -> Bool { isRestoring && row.pointee.path.recovered != nil }
+
+    /// The configuration is complete: rows of peers that are no longer configured go.
+    func finishRestore() {
+        isRestoring = false
         for index in unclaimed.values { release(rows + index) }
         unclaimed = [:]
     }
