@@ -23,6 +23,14 @@ public struct FileDescriptor: ~Copyable, Sendable {
         return number
     }
 
+    /// A second descriptor for the open file behind somebody else's number.
+    public static func duplicating(_ number: Int32) throws(SystemError) -> FileDescriptor {
+        FileDescriptor(
+            owning: try systemCall("fcntl(F_DUPFD_CLOEXEC)", "descriptor \(number)") {
+                swg_fcntl(number, F_DUPFD_CLOEXEC, 3)
+            })
+    }
+
     /// A second descriptor for the same open file, closed on exec. fcntl(2) F_DUPFD_CLOEXEC.
     public borrowing func duplicate(atLeast minimum: Int32 = 3) throws(SystemError) -> FileDescriptor {
         let number = rawValue

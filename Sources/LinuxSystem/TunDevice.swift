@@ -83,13 +83,30 @@ public struct TunDevice: ~Copyable, Sendable {
         return Int(size)
     }
 
+    /// What the kernel may leave to the other side, and may be given: large TCP packets (TSO), large UDP (USO).
+    public struct Offloads: OptionSet, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public static let checksum = Offloads(rawValue: 1)
+        public static let tcp = Offloads(rawValue: 2)
+        public static let udp = Offloads(rawValue: 4)
+    }
+
     /// Offloads in falling order of worth; a kernel that refuses all of them still works, packet by packet.
-    public borrowing func enableOffloads() {
+    /// Says what it granted: nothing on a TUN without vnet headers.
+    @discardableResult
+    public borrowing func enableOffloads() -> Offloads {
+        guard (try? hasVnetHeader()) == true else { return [] }
         let checksum = UInt(TUN_F_CSUM)
         let tcp = UInt(TUN_F_TSO4 | TUN_F_TSO6)
         let udp = UInt(swg_TUN_F_USO4 | swg_TUN_F_USO6)
-        for offloads in [checksum | tcp | udp, checksum | tcp, checksum]
-        where swg_ioctl_value(descriptor.rawValue, swg_TUNSETOFFLOAD, offloads) == 0 { return }
+        let choices: [(UInt, Offloads)] = [
+            (checksum | tcp | udp, [.checksum, .tcp, .udp]), (checksum | tcp, [.checksum, .tcp]),
+            (checksum, [.checksum]),
+        ]
+        for (bits, offloads) in choices
+        where swg_ioctl_value(descriptor.rawValue, swg_TUNSETOFFLOAD, bits) == 0 { return offloads }
+        return []
     }
 
     /// A descriptor of the network namespace in which the interface is now. Needs CAP_NET_ADMIN. TUNGETDEVNETNS.

@@ -1,3 +1,4 @@
 import Glibc
+import WireGuardEngine
 
-exit(1)
+exit(WireGuardEngine.main(CommandLine.arguments))

@@ -46,6 +46,7 @@
 #include <linux/if_tun.h>
 #include <linux/magic.h>
 #include <linux/net_namespace.h>
+#include <linux/falloc.h>
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
@@ -86,6 +87,7 @@ static const int swg_PIDFD_SELF_UNSUPPORTED = -1;
 static inline int swg_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
     return prctl(option, a, b, c, d);
 }
+static inline int swg_set_name(const char *name) { return prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0); }
 static inline int swg_ioctl_pointer(int fd, unsigned long request, void *argument) {
     return ioctl(fd, request, argument);
 }
@@ -144,6 +146,7 @@ static inline int swg_wtermsig(int status) { return WTERMSIG(status); }
 static inline int swg_wifstopped(int status) { return WIFSTOPPED(status); }
 static inline int swg_wstopsig(int status) { return WSTOPSIG(status); }
 static inline int swg_wcoredump(int status) { return WCOREDUMP(status); }
+static inline int swg_sigrtmin(void) { return SIGRTMIN; }
 static inline int swg_s_isreg(mode_t mode) { return S_ISREG(mode); }
 static inline int swg_s_isdir(mode_t mode) { return S_ISDIR(mode); }
 static inline int swg_s_issock(mode_t mode) { return S_ISSOCK(mode); }

@@ -63,6 +63,13 @@ struct UDPSocketPair: ~Copyable {
         if ipv6 >= 0 { close(ipv6) }
     }
 
+    /// Gives both another SO_MARK.
+    borrowing func setMark(_ mark: UInt32) throws(SystemError) {
+        for socket in [ipv4, ipv6] where socket >= 0 {
+            try UDPSocketPair.set(socket, SOL_SOCKET, SO_MARK, Int32(bitPattern: mark), "SO_MARK")
+        }
+    }
+
     /// The bound socket's number; -1 when the host does not speak the family.
     private static func bind(_ family: Int32, port: UInt16, mark: UInt32) throws(SystemError) -> Int32 {
         let name = family == AF_INET ? "UDP over IPv4" : "UDP over IPv6"
@@ -144,17 +151,5 @@ struct UDPSocketPair: ~Copyable {
         }
         // sin_port and sin6_port share their place.
         return UInt16(bigEndian: address.sin6_port)
-    }
-}
-
-/// Any socket address as the `sockaddr` that system calls take.
-func withSocketAddress<Address, Result>(
-    _ address: inout Address, _ body: (__CONST_SOCKADDR_ARG, socklen_t) -> Result
-) -> Result {
-    let size = socklen_t(MemoryLayout<Address>.size)
-    return withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            body(__CONST_SOCKADDR_ARG(__sockaddr__: $0), size)
-        }
     }
 }

@@ -1,0 +1,210 @@
+import CLinux
+import Glibc
+import LinuxSystem
+
+/// News of the TUN, wherever it was moved to: MTU, up and down; and of the birthplace's routes and addresses.
+///
+/// One rtnetlink socket of the birthplace with NETLINK_LISTEN_ALL_NSID hears of every namespace that has an id
+/// here, and moving an interface allocates one; nothing is pinned by that. A message says too little about which
+/// of several `wg0` it means, so it only is the occasion to ask: TUNGETDEVNETNS gives a descriptor of the TUN's
+/// namespace, which is closed again at once, RTM_GETNSID its id, and RTM_GETLINK with that id the link.
+/// Monitor only. netlink(7), rtnetlink(7), Documentation/networking/net_namespace.
+final class LinkWatch {
+    struct State: Equatable {
+        var mtu: UInt32
+        var isUp: Bool
+    }
+
+    enum News {
+        case nothing
+        case linkChanged(State)
+        case routesChanged
+        /// The interface no longer exists.
+        case gone
+    }
+
+    private static let bufferBytes = 32 << 10
+
+    private let tun: Int32
+    private let events: FileDescriptor
+    private let queries: FileDescriptor
+    private let buffer: UnsafeMutableRawBufferPointer
+    private(set) var state: State
+    private var index: Int32
+
+    /// - Parameter tun: the TUN's descriptor, owned by the caller.
+    init(tun: Int32) throws(SystemError) {
+        self.tun = tun
+        let groups: UInt32 =
+            1 << UInt32(RTNLGRP_LINK.rawValue - 1) | 1 << UInt32(RTNLGRP_IPV4_ROUTE.rawValue - 1)
+            | 1 << UInt32(RTNLGRP_IPV6_ROUTE.rawValue - 1) | 1 << UInt32(RTNLGRP_IPV4_IFADDR.rawValue - 1)
+            | 1 << UInt32(RTNLGRP_IPV6_IFADDR.rawValue - 1)
+        events = try LinkWatch.open(groups: groups)
+        queries = try LinkWatch.open(groups: 0)
+        var on: Int32 = 1
+        // Needs CAP_NET_BROADCAST: without it a TUN that stays here is still heard.
+        setsockopt(events.rawValue, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, socklen_t(MemoryLayout<Int32>.size))
+        buffer = .allocate(byteCount: LinkWatch.bufferBytes, alignment: 16)
+        guard let (state, index) = LinkWatch.query(tun, queries.rawValue, buffer) else {
+            buffer.deallocate()
+            throw SystemError(call: "RTM_GETLINK", object: "TUN", errno: Errno(ENODEV))
+        }
+        self.state = state
+        self.index = index
+    }
+
+    deinit { buffer.deallocate() }
+
+    var descriptor: Int32 { events.rawValue }
+
+    private static func open(groups: UInt32) throws(SystemError) -> FileDescriptor {
+        let type = Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let socket = FileDescriptor(
+            owning: try systemCall("socket", "rtnetlink") { Glibc.socket(AF_NETLINK, type, NETLINK_ROUTE) })
+        let number = socket.rawValue
+        var address = sockaddr_nl()
+        address.nl_family = sa_family_t(AF_NETLINK)
+        address.nl_groups = groups
+        try systemCall("bind", "rtnetlink") { withSocketAddress(&address) { bind(number, $0, $1) } }
+        return socket
+    }
+
+    /// Reads all that has come; what it amounts to.
+    func drain() -> News {
+        var linkMayHaveChanged = false
+        var routesChanged = false
+        while true {
+            let count = recv(events.rawValue, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+            if count < 0 {
+                if errno == EINTR { continue }
+                // ENOBUFS: messages were lost, so everything may have changed.
+                if errno != ENOBUFS { break }
+                linkMayHaveChanged = true
+                routesChanged = true
+                continue
+            }
+            forEachMessage(count) { type, body in
+                switch Int32(type) {
+                case Int32(RTM_NEWLINK), Int32(RTM_DELLINK):
+                    // The index alone: a namespace may have several links with it, but few.
+                    if body.count >= 8, body.loadUnaligned(fromByteOffset: 4, as: Int32.self) == index {
+                        linkMayHaveChanged = true
+                    }
+                default: routesChanged = true
+                }
+            }
+        }
+        if linkMayHaveChanged {
+            guard let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) else {
+                return LinkWatch.isGone(tun) ? .gone : .nothing
+            }
+            index = nowIndex
+            if now != state {
+                state = now
+                return .linkChanged(now)
+            }
+        }
+        return routesChanged ? .routesChanged : .nothing
+    }
+
+    private func forEachMessage(_ count: Int, _ body: (UInt16, UnsafeRawBufferPointer) -> Void) {
+        var offset = 0
+        while count - offset >= MemoryLayout<nlmsghdr>.size {
+            let header = buffer.loadUnaligned(fromByteOffset: offset, as: nlmsghdr.self)
+            let length = Int(header.nlmsg_len)
+            guard length >= MemoryLayout<nlmsghdr>.size, length <= count - offset else { return }
+            body(
+                header.nlmsg_type,
+                UnsafeRawBufferPointer(rebasing: buffer[(offset + MemoryLayout<nlmsghdr>.size)..<(offset + length)]))
+            offset += (length + 3) & ~3
+        }
+    }
+
+    private static func isGone(_ tun: Int32) -> Bool {
+        var request = ifreq()
+        return swg_ioctl_pointer(tun, swg_TUNGETIFF, &request) != 0 && errno == EBADFD
+    }
+
+    // MARK: asking
+
+    /// MTU, state and index of the TUN where it is now; nil when it cannot be found out.
+    private static func query(
+        _ tun: Int32, _ socket: Int32, _ buffer: UnsafeMutableRawBufferPointer
+    ) -> (State, Int32)? {
+        var request = ifreq()
+        guard swg_ioctl_pointer(tun, swg_TUNGETIFF, &request) == 0 else { return nil }
+        var name = [UInt8](repeating: 0, count: Int(IFNAMSIZ))
+        name.withUnsafeMutableBytes { bytes in
+            if let base = bytes.bindMemory(to: CChar.self).baseAddress { swg_ifreq_get_name(&request, base) }
+        }
+        var namespaceID: Int32?
+        let namespace = swg_ioctl_value(tun, swg_TUNGETDEVNETNS, 0)
+        if namespace >= 0 {
+            defer { close(namespace) }
+            var descriptor = namespace
+            let answer = withUnsafeBytes(of: &descriptor) { value in
+                ask(
+                    socket, buffer, UInt16(RTM_GETNSID), headerBytes: 4, attributes: [(UInt16(NETNSA_FD), Array(value))]
+                )
+            }
+            // A namespace without an id is our own (or one that no link was ever moved to).
+            if let answer, let value = attribute(answer, headerBytes: 4, UInt16(NETNSA_NSID)), value >= 0 {
+                namespaceID = value
+            }
+        }
+        var attributes: [(UInt16, [UInt8])] = [(UInt16(IFLA_IFNAME), Array(name.prefix { $0 != 0 }) + [0])]
+        if var id = namespaceID { attributes.append((46, withUnsafeBytes(of: &id) { Array($0) })) }
+        guard let link = ask(socket, buffer, UInt16(RTM_GETLINK), headerBytes: 16, attributes: attributes),
+            link.count >= 16,
+            let mtu = attribute(link, headerBytes: 16, UInt16(IFLA_MTU))
+        else { return nil }
+        let index = link.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 4, as: Int32.self) }
+        let flags = link.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self) }
+        return (State(mtu: UInt32(bitPattern: mtu), isUp: flags & UInt32(IFF_UP) != 0), index)
+    }
+
+    /// One request and the body of its answer; nil for an error.
+    private static func ask(
+        _ socket: Int32, _ buffer: UnsafeMutableRawBufferPointer, _ type: UInt16, headerBytes: Int,
+        attributes: [(UInt16, [UInt8])]
+    ) -> [UInt8]? {
+        var message = [UInt8](repeating: 0, count: MemoryLayout<nlmsghdr>.size + headerBytes)
+        for (kind, value) in attributes {
+            withUnsafeBytes(of: UInt16(4 + value.count)) { message.append(contentsOf: $0) }
+            withUnsafeBytes(of: kind) { message.append(contentsOf: $0) }
+            message.append(contentsOf: value)
+            while message.count % 4 != 0 { message.append(0) }
+        }
+        var header = nlmsghdr()
+        header.nlmsg_len = UInt32(message.count)
+        header.nlmsg_type = type
+        header.nlmsg_flags = UInt16(NLM_F_REQUEST)
+        header.nlmsg_seq = 1
+        message.withUnsafeMutableBytes { $0.storeBytes(of: header, as: nlmsghdr.self) }
+        guard send(socket, message, message.count, 0) == message.count,
+            (try? waitReadable(socket, milliseconds: 1000)) == true
+        else { return nil }
+        let count = recv(socket, buffer.baseAddress, buffer.count, 0)
+        guard count >= MemoryLayout<nlmsghdr>.size else { return nil }
+        let answer = buffer.loadUnaligned(as: nlmsghdr.self)
+        guard Int32(answer.nlmsg_type) != NLMSG_ERROR, Int(answer.nlmsg_len) <= count else { return nil }
+        return Array(buffer[MemoryLayout<nlmsghdr>.size..<Int(answer.nlmsg_len)])
+    }
+
+    /// A 32-bit attribute of an answer.
+    private static func attribute(_ body: [UInt8], headerBytes: Int, _ wanted: UInt16) -> Int32? {
+        body.withUnsafeBytes { bytes in
+            var offset = headerBytes
+            while bytes.count - offset >= 4 {
+                let length = Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+                let kind = bytes.loadUnaligned(fromByteOffset: offset + 2, as: UInt16.self)
+                guard length >= 4, length <= bytes.count - offset else { return nil }
+                if kind & 0x3fff == wanted, length >= 8 {
+                    return bytes.loadUnaligned(fromByteOffset: offset + 4, as: Int32.self)
+                }
+                offset += (length + 3) & ~3
+            }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import CLinux
+import Glibc
+import LinuxSystem
+
+/// The listening socket `/var/run/wireguard/NAME.sock` (U1). Made by the monitor, served by the worker.
+struct UAPISocket: ~Copyable {
+    static let directory = "/var/run/wireguard"
+
+    let descriptor: FileDescriptor
+    let path: String
+    /// What the file was when we made it; another file under the same name is not ours to remove.
+    private let identity: FileIdentity?
+
+    /// Creates it under umask 077 in a directory with mode 0755.
+    ///
+    /// - Throws: EADDRINUSE when a live process listens on the name; a dead one's socket is replaced. Two
+    ///   engines that start at once are kept apart by a lock on the directory.
+    static func create(name: String) throws(SystemError) -> UAPISocket {
+        try File.makeDirectories(directory, mode: 0o755)
+        let folder = try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY)
+        try systemCall("flock", directory) { flock(folder.rawValue, LOCK_EX) }
+        let path = "\(directory)/\(name).sock"
+        if try isLive(path) {
+            throw SystemError(
+                call: "bind", object: path, errno: Errno(EADDRINUSE),
+                detail: "another engine serves this name: wg show \(name)")
+        }
+        try File.remove(path)
+        let socket = try UnixSocket.open(nonBlocking: true)
+        let number = socket.rawValue
+        let before = umask(0o077)
+        defer { umask(before) }
+        try UnixSocket.bind(socket, to: path)
+        try systemCall("listen", path) { listen(number, SOMAXCONN) }
+        return UAPISocket(descriptor: socket, path: path, identity: fileIdentity(path))
+    }
+
+    /// Takes a listening socket that was made by someone else (WG_UAPI_FD), who also owns its file.
+    static func adopt(_ descriptor: consuming FileDescriptor) throws(SystemError) -> UAPISocket {
+        try descriptor.setNonBlocking()
+        try descriptor.setCloseOnExec(true)
+        let path = boundPath(descriptor.rawValue)
+        return UAPISocket(descriptor: descriptor, path: path, identity: fileIdentity(path))
+    }
+
+    private init(descriptor: consuming FileDescriptor, path: String, identity: FileIdentity?) {
+        self.descriptor = descriptor
+        self.path = path
+        self.identity = identity
+    }
+
+    /// Whether the file is still the one that leads to us.
+    borrowing func fileIsThere() -> Bool { identity == nil || UAPISocket.fileIdentity(path) == identity }
+
+    /// Asks for `signal` whenever a file is removed from, or renamed in, the directory (F_NOTIFY: unlike inotify it
+    /// has no limit per user, and a thousand tunnels belong to the same). Nobody is told when the kernel has no
+    /// dnotify.
+    borrowing func watchRemoval(signal: Int32) {
+        guard identity != nil, let slash = path.lastIndex(of: "/") else { return }
+        let number = open(String(path[..<slash]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard number >= 0 else { return }
+        // The descriptor stays open for good: closing it ends the watch.
+        _ = swg_fcntl(number, F_SETSIG, Int(signal))
+        let events = UInt(DN_DELETE) | UInt(DN_RENAME) | UInt(truncatingIfNeeded: DN_MULTISHOT)
+        _ = swg_fcntl(number, F_NOTIFY, Int(bitPattern: events))
+    }
+
+    /// Removes the file if it still is ours.
+    borrowing func remove() {
+        if identity != nil, fileIsThere() { unlink(path) }
+    }
+
+    /// Someone answers at `path`.
+    private static func isLive(_ path: String) throws(SystemError) -> Bool {
+        let probe = try UnixSocket.open(nonBlocking: true)
+        do throws(SystemError) {
+            try UnixSocket.connect(probe, to: path)
+            return true
+        } catch {
+            switch error.errno.rawValue {
+            // Its backlog is full, so it lives.
+            case EAGAIN: return true
+            case ENAMETOOLONG: throw error
+            default: return false
+            }
+        }
+    }
+
+    private static func boundPath(_ socket: Int32) -> String {
+        var address = sockaddr_un()
+        var size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getsockname(socket, __SOCKADDR_ARG(__sockaddr__: $0), &size)
+            }
+        }
+        guard result == 0 else { return "" }
+        return withUnsafeBytes(of: &address.sun_path) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+
+    private static func fileIdentity(_ path: String) -> FileIdentity? {
+        var status = stat()
+        guard !path.isEmpty, lstat(path, &status) == 0, swg_s_issock(status.st_mode) != 0 else { return nil }
+        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+}

@@ -1,0 +1,116 @@
+import CLinux
+import Confinement
+import Glibc
+import LinuxSystem
+import WireGuardCrypto
+
+/// The process that does the work: executed afresh by the monitor with everything it will ever hold.
+enum Worker {
+    /// argv[1]: nobody types it, and without the descriptors it leads nowhere.
+    static let marker = "--worker"
+    static let tunGoneStatus: Int32 = 3
+    static let refusedStatus: Int32 = 4
+
+    /// The numbers of what the monitor hands over.
+    private enum Handed: Int32, CaseIterable {
+        case tun = 3
+        case listener, channel, configuration, state
+    }
+
+    /// For the monitor: standard streams and what is handed over, in place.
+    static func descriptors(
+        tun: Int32, listener: Int32, channel: Int32, configuration: Int32, state: Int32
+    ) -> [Int32?] {
+        [0, 1, 2, tun, listener, channel, configuration, state]
+    }
+
+    static func main(name: String, level: String?) -> Int32 {
+        let log = EngineLog(level: EngineLog.Level(environment: level), name: name)
+        swg_set_name("swg-engine")
+        for handed in Handed.allCases where fcntl(handed.rawValue, F_GETFD) < 0 {
+            log.error("a worker is started by its monitor only")
+            return 2
+        }
+        do throws(SystemError) {
+            try serve(log)
+        } catch {
+            log.error("\(error)")
+            return 1
+        }
+    }
+
+    private static func serve(_ log: EngineLog) throws(SystemError) -> Never {
+        // Compiled before privileges go: libseccomp wants a memfd and memory.
+        let filter = try Confine.filter()
+        try Confine.worker(parent: getppid())
+        for handed in Handed.allCases { swg_fcntl(handed.rawValue, F_SETFD, Int(FD_CLOEXEC)) }
+
+        // Never closed: the loops use the number as long as the process lives.
+        let tunNumber = Handed.tun.rawValue
+        let tun = try TunDevice.adopt(FileDescriptor.duplicating(tunNumber))
+        let virtioBytes = try tun.hasVnetHeader() ? try tun.vnetHeaderBytes() : 0
+        guard virtioBytes <= 16 else {
+            throw SystemError(call: "TUNGETVNETHDRSZ", object: "\(virtioBytes) bytes", errno: Errno(EINVAL))
+        }
+        let stateBytes = SharedState.headerBytes + SurvivorTable.byteCount(rows: Monitor.peerCapacity)
+        let offloads = tun.enableOffloads()
+        let shared = try SharedState(Handed.state.rawValue, byteCount: stateBytes)
+        let monitor = MonitorClient(DescriptorChannel(owning: FileDescriptor(owning: Handed.channel.rawValue)))
+        let device = Device(survivors: SurvivorTable(memory: shared.rows), random: .system, timestampFloor: .zero)
+
+        let placeholder = try EventCounter()
+        let (ipv4, ipv6) = try SocketPlaces.reserve(placeholder)
+        let wakeControl = try EventCounter()
+        let wakeControlNumber = wakeControl.descriptor.rawValue
+        let transmitResources = try TransmitLoop.Resources(
+            tun: tunNumber, sender: DatagramSender(ipv4: ipv4, ipv6: ipv6))
+        let receiveResources = try ReceiveLoop.Resources()
+        let wakeTransmit = transmitResources.wakeNumber
+        let places = SocketPlaces(
+            ipv4: ipv4, ipv6: ipv6, placeholder: placeholder, receivePoll: receiveResources.pollNumber)
+
+        // What the threads need lives as long as the process.
+        let transmit = UnsafeMutablePointer<TransmitLoop>.allocate(capacity: 1)
+        transmit.initialize(
+            to: TransmitLoop(
+                tun: tunNumber, virtioBytes: virtioBytes, device: device.record, resources: transmitResources,
+                wakeControl: wakeControlNumber, jitterSeed: RandomSource.system.nextUInt64(), onTunGone: endWithoutTun))
+        let receive = UnsafeMutablePointer<ReceiveLoop>.allocate(capacity: 1)
+        let writer = SegmentCoalescer(
+            sink: TunSink(tun: tunNumber, virtioBytes: virtioBytes), joinsTCP: offloads.contains(.tcp),
+            joinsUDP: offloads.contains(.udp))
+        receive.initialize(
+            to: ReceiveLoop(
+                ipv4: ipv4, ipv6: ipv6, writer: writer, device: device.record, facts: shared.facts,
+                resources: receiveResources, wakeControl: wakeControlNumber, wakeTransmit: wakeTransmit,
+                onTunGone: endWithoutTun))
+
+        let control = try ControlLoop(
+            device: device, monitor: monitor, places: places, wake: wakeControl, wakeTransmit: wakeTransmit,
+            listener: Handed.listener.rawValue, shared: shared,
+            journal: ConfigurationJournal(FileDescriptor(owning: Handed.configuration.rawValue)), log: log)
+        if let refusal = control.restore() ?? control.goUp() {
+            monitor.tell(MonitorRecord(.refused, first: UInt64(refusal.rawValue)))
+            _exit(refusedStatus)
+        }
+        control.finishRestore()
+        let transmitAddress = UInt(bitPattern: transmit)
+        try WorkerThread.start("swg-tx") {
+            Confine.thread(filter)
+            UnsafeMutablePointer<TransmitLoop>(bitPattern: transmitAddress)?.pointee.run()
+        }
+        let receiveAddress = UInt(bitPattern: receive)
+        try WorkerThread.start("swg-rx") {
+            Confine.thread(filter)
+            UnsafeMutablePointer<ReceiveLoop>(bitPattern: receiveAddress)?.pointee.run()
+        }
+        // Handshakes give way to packets.
+        setpriority(PRIO_PROCESS, 0, 5)
+        Confine.thread(filter)
+        monitor.tell(MonitorRecord(.ready))
+        control.run()
+    }
+
+    /// The interface or its namespace is gone: nothing is left to do, and there is nothing to lose.
+    private static let endWithoutTun: @Sendable () -> Void = { _exit(tunGoneStatus) }
+}
