@@ -69,7 +69,7 @@ let sources: [Target] = [
 // What several test targets share: seeded random devices.
 let testSupport: [Target] = [
     .target(
-        name: "WireGuardTestSupport", dependencies: ["WireGuardModel"], path: "Tests/WireGuardTestSupport",
+        name: "WireGuardTestSupport", dependencies: ["WireGuardConfig"], path: "Tests/WireGuardTestSupport",
         cSettings: gnu, swiftSettings: strict)
 ]
 

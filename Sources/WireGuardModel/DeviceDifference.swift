@@ -2,7 +2,7 @@ import IPAddressing
 import WireGuardCrypto
 
 /// How a difference takes a prefix away from a peer that keeps others.
-public enum AllowedIPRemoval: Sendable {
+public enum PrefixRemoval: Sendable {
     /// One by one; the engine and kernels from 6.16 on understand it.
     case individually
     /// By replacing the peer's whole list, which every kernel understands.
@@ -29,7 +29,7 @@ extension DeviceChange {
     /// roaming has put it, and a listening port of 0 keeps the port there is. The time is linear in peers and
     /// prefixes.
     public static func difference(
-        from old: DeviceConfiguration, to new: DeviceConfiguration, removal: AllowedIPRemoval = .individually
+        from old: DeviceConfiguration, to new: DeviceConfiguration, removal: PrefixRemoval = .individually
     ) -> DeviceChange {
         let old = old.normalised
         let new = new.normalised
@@ -78,7 +78,7 @@ extension PeerChange {
 
     /// Nil when nothing differs.
     fileprivate static func difference(
-        from old: PeerConfiguration, to new: PeerConfiguration, dropped: [IPPrefix], removal: AllowedIPRemoval
+        from old: PeerConfiguration, to new: PeerConfiguration, dropped: [IPPrefix], removal: PrefixRemoval
     ) -> PeerChange? {
         var change = PeerChange(publicKey: new.publicKey)
         change.updateOnly = true

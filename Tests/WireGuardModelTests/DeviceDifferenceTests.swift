@@ -18,8 +18,8 @@ import WireGuardTestSupport
         return result.canonical
     }
 
-    @Test(arguments: [AllowedIPRemoval.individually, .byReplacing])
-    func `A1, A4: applying the difference of two devices to the one gives the other`(removal: AllowedIPRemoval) {
+    @Test(arguments: [PrefixRemoval.individually, .byReplacing])
+    func `A1, A4: applying the difference of two devices to the one gives the other`(removal: PrefixRemoval) {
         for seed in 0..<400 {
             var generator = SeededGenerator(seed: UInt64(seed))
             let old = generator.device().normalised
