@@ -1,5 +1,6 @@
 import IPAddressing
 import LinuxSystem
+import WireGuardConfig
 import WireGuardCrypto
 
 /// What `attach` has made. Nothing in it is secret.
@@ -30,6 +31,29 @@ public struct AttachReport: Sendable {
     public var warnings: [String]
     /// What is as it should be, but worth a line, such as hooks that were not run.
     public var notices: [String]
+}
+
+extension AttachReport {
+    init(
+        _ id: TunnelID, _ request: AttachRequest, _ plan: TunnelPlan, _ choice: (kind: BackendKind, reason: String?),
+        namespacePath: String?
+    ) {
+        self.id = id
+        interface = plan.interface
+        backend = choice.kind
+        backendReason = choice.reason
+        publicKey = plan.publicKey
+        configurationPath = plan.configurationPath
+        addresses = plan.addresses
+        routes = plan.routes
+        mtu = Int(plan.mtu)
+        dnsServers = plan.dnsServers
+        searchDomains = plan.searchDomains
+        self.namespacePath = namespacePath
+        warnings = plan.warnings
+        notices = plan.notices
+        if !plan.hooks.isEmpty, !request.runHooks { notices.append(plan.hooks.notice) }
+    }
 }
 
 /// What implements a live device.

@@ -1,4 +1,5 @@
 import IPAddressing
+import LinuxSystem
 
 /// Everything that `attach` needs to know.
 public struct AttachRequest: Sendable {
@@ -51,14 +52,30 @@ public enum ConfigurationSource: Hashable, Sendable {
     case pool(directory: String)
 }
 
-/// Text that may hold keys: it is never printed.
-public struct ConfigurationText: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
-    public let text: String
+/// Text that may hold keys, read once, in locked memory; it is never printed.
+public final class ConfigurationText: Sendable, CustomStringConvertible, CustomReflectable {
+    private let text: KeyFile
 
-    public init(_ text: String) { self.text = text }
+    /// Reads a descriptor to its end.
+    public init(readingFrom descriptor: Int32, label: String) throws(TunnelError) {
+        do throws(SystemError) {
+            text = try KeyFile.read(from: descriptor, label)
+        } catch {
+            throw TunnelError(error, doing: "reading the configuration", kind: .configurationFile)
+        }
+    }
+
+    var bytes: UnsafeRawBufferPointer { text.bytes }
 
     public var description: String { "(hidden)" }
     public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension ConfigurationText: Hashable {
+    /// Identity: the text is not compared.
+    public static func == (left: ConfigurationText, right: ConfigurationText) -> Bool { left === right }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 }
 
 /// Who implements the device.

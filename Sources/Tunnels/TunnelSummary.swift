@@ -34,6 +34,8 @@ public struct TeardownReport: Sendable {
     public var removed: [TunnelID] = []
     /// What could not be undone; its journal is kept, and the next teardown tries again.
     public var errors: [TunnelError] = []
+
+    public init() {}
 }
 
 /// One claim of `check`, proven or not.

@@ -1,3 +1,4 @@
+import Commands
 import Glibc
 
-exit(1)
+exit(SwgNamespaceCommand.main(Array(CommandLine.arguments.dropFirst())))

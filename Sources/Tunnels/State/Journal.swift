@@ -51,8 +51,11 @@ struct JournalWriter {
     }
 
     /// Announces a mutation. It may be made once this has returned.
-    mutating func willDo(_ step: UndoStep) throws(TunnelError) {
-        journal.undo.append(step)
+    mutating func willDo(_ step: UndoStep) throws(TunnelError) { try willDo([step]) }
+
+    /// Several at once, in the order in which they will be made.
+    mutating func willDo(_ steps: [UndoStep]) throws(TunnelError) {
+        journal.undo += steps
         try StateFile.write(journal, to: path)
     }
 

@@ -1,5 +1,6 @@
 import IPAddressing
 import LinuxSystem
+import WireGuardConfig
 import WireGuardCrypto
 
 /// `state.json`: what a tunnel was made of. For reading by people and other programs too; no key is in it but
@@ -32,6 +33,7 @@ public struct TunnelRecord: Codable, Sendable {
     public var searchDomains: [String]
     public var soleInterface: Bool
     public var runHooks: Bool
+    public var savesConfiguration: Bool
     /// The engine: nil with the kernel's driver.
     var engine: RecordedProcess?
     public var enginePath: String?
@@ -50,4 +52,38 @@ public struct TunnelRecord: Codable, Sendable {
 
     /// Device and inode of the target, as stat(2) gives them.
     public var namespaceIdentity: FileIdentity { namespace.identity }
+}
+
+extension TunnelRecord {
+    init(
+        _ id: TunnelID, _ request: AttachRequest, _ plan: TunnelPlan, _ backend: BackendKind,
+        _ namespace: NamespaceReference, _ birthplace: Birthplace
+    ) {
+        format = StateFile.format
+        self.id = id.text
+        interface = plan.interface.text
+        self.backend = backend
+        publicKey = plan.publicKey.base64
+        configurationPath = plan.configurationPath
+        pool = plan.pool
+        owner = request.owner
+        target = request.target.description
+        self.namespace = namespace
+        self.birthplace = birthplace.reference
+        addresses = plan.addresses.map(\.description)
+        routes = plan.routes.map(\.description)
+        table = plan.table.description
+        mtu = Int(plan.mtu)
+        dnsServers = plan.dnsServers.map(\.description)
+        searchDomains = plan.searchDomains
+        soleInterface = request.soleInterface
+        runHooks = request.runHooks
+        savesConfiguration = plan.savesConfiguration
+        attachedAt = WallTime.now.seconds
+        bootID = birthplace.bootID
+        requestedMTU = request.mtu
+        requestedDNS = request.dns
+        requestedTable = request.table
+        requestedAddresses = request.addresses?.map(\.description)
+    }
 }

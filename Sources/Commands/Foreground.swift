@@ -1,0 +1,55 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Tunnels
+
+/// `attach --foreground`: a service that is the tunnel. It holds nothing of the target while it waits
+/// (promise P2).
+enum Foreground {
+    /// Returns when the engine has ended (1) or SIGTERM, SIGINT or SIGHUP came (0); the tunnel is down then.
+    static func stay(_ report: AttachReport, _ invocation: Invocation) throws -> Int32 {
+        let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
+        ServiceManager.notify("READY=1\nSTATUS=tunnel \(report.id) is up")
+        let engineEnded = try wait(signals, report.engine)
+        ServiceManager.notify("STOPPING=1")
+        if engineEnded { invocation.output.error("the engine of tunnel \(report.id) has ended") }
+        let teardown = try invocation.keeper.detach(report.id)
+        for error in teardown.errors { invocation.output.error(error.description) }
+        return engineEnded || !teardown.errors.isEmpty ? 1 : 0
+    }
+
+    private static func wait(_ signals: borrowing SignalDescriptor, _ engine: ProcessIdentity?) throws -> Bool {
+        let poll = try EventPoll()
+        try poll.add(signals.descriptor.rawValue, .readable, token: 0)
+        if let engine {
+            guard let process = try engine.open() else { return true }
+            try poll.add(process.descriptor.rawValue, .readable, token: 1)
+            return try waitForEvent(poll, signals)
+        }
+        return try waitForEvent(poll, signals)
+    }
+
+    private static func waitForEvent(
+        _ poll: borrowing EventPoll, _ signals: borrowing SignalDescriptor
+    ) throws -> Bool {
+        while true {
+            var ended: Bool?
+            try poll.wait { event in ended = event.token == 1 }
+            if ended == true { return true }
+            if ended == false, try signals.next() != nil { return false }
+        }
+    }
+}
+
+/// sd_notify(3) without its library.
+enum ServiceManager {
+    static func notify(_ text: String) {
+        guard let name = getenv("NOTIFY_SOCKET") else { return }
+        let path = String(cString: name)
+        guard let socket = try? UnixSocket.open(SOCK_DGRAM) else { return }
+        // An abstract name is given with "@".
+        let address = path.hasPrefix("@") ? "\0\(path.dropFirst())" : path
+        guard (try? UnixSocket.connect(socket, to: address)) != nil else { return }
+        try? socket.writeAll(text, object: "NOTIFY_SOCKET")
+    }
+}

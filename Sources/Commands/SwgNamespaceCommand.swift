@@ -1,0 +1,92 @@
+import Glibc
+import Tunnels
+
+/// The program `swg-ns`.
+public enum SwgNamespaceCommand {
+    public static let version = "0.1.0"
+
+    /// - Parameter arguments: without the program's name.
+    /// - Returns: the exit status: 0, 1, 2 for usage; for `run` and `exec` the command's own, or 125 to 127; for
+    ///   `check` 0 proven, 1 not, 2 could not look.
+    public static func main(_ arguments: [String]) -> Int32 {
+        // A closed pipe is an error number of write(2), not the end of a half-made attach.
+        signal(SIGPIPE, SIG_IGN)
+        guard let first = arguments.first else {
+            Output.write(Help.overview, to: 2)
+            return 2
+        }
+        switch first {
+        case "--help", "-h", "help":
+            guard arguments.count > 1, let verb = Verb.all.first(where: { $0.name == arguments[1] }) else {
+                Output.write(Help.overview, to: 1)
+                return 0
+            }
+            Output.write(Help.text(verb), to: 1)
+            return 0
+        case "--version", "-V", "version":
+            Output.write("swg-ns \(version)\n", to: 1)
+            return 0
+        default: break
+        }
+        guard let verb = Verb.all.first(where: { $0.name == first }) else {
+            let near = closest(to: first, among: Verb.all.map(\.name)).map { "; did you mean \($0)?" } ?? ""
+            Output.write("swg-ns: there is no verb \"\(printable(first))\"\(near)\nTry swg-ns --help.\n", to: 2)
+            return 2
+        }
+        return run(verb, Array(arguments.dropFirst()))
+    }
+
+    private static func run(_ verb: Verb, _ words: [String]) -> Int32 {
+        var output = Output()
+        do {
+            let arguments = try ParsedArguments.parse(
+                words, options: verb.allOptions, positionalBeforeCommand: verb.positionalBeforeCommand,
+                maximumPositional: verb.maximumPositional)
+            output.isJSON = arguments.has(.json)
+            output.isQuiet = arguments.has(.quiet)
+            output.isVerbose = arguments.has(.verbose)
+            if arguments.has(.help) {
+                Output.write(Help.text(verb), to: 1)
+                return 0
+            }
+            if let directory = arguments[.stateDirectory], !directory.hasPrefix("/") {
+                throw UsageError("--state-dir needs an absolute path, not \"\(printable(directory))\"")
+            }
+            var keeper = TunnelKeeper(stateDirectory: arguments[.stateDirectory], mayUseEnvironment: true)
+            let tracing = output
+            keeper.trace = { tracing.trace($0) }
+            return try verb.run(Invocation(arguments: arguments, keeper: keeper, output: output))
+        } catch let error as UsageError {
+            output.error("\(verb.name): \(error)\nTry swg-ns \(verb.name) --help.")
+            return verb.usageStatus
+        } catch let error as TunnelError {
+            report(error, output)
+            return error.kind == .usage ? verb.usageStatus : verb.failureStatus
+        } catch {
+            output.error("\(error)")
+            return verb.failureStatus
+        }
+    }
+
+    /// With `--json` the error is a document as well: `{"error": {"kind", "message", "cure", "undoErrors"}}`.
+    private static func report(_ error: TunnelError, _ output: Output) {
+        guard output.isJSON else { return output.error(error.description) }
+        try? output.json(ErrorDocument(error))
+    }
+}
+
+private struct ErrorDocument: Encodable {
+    struct Details: Encodable {
+        let kind: String
+        let message: String
+        let cure: String?
+        let undoErrors: [String]
+    }
+
+    let error: Details
+
+    init(_ error: TunnelError) {
+        self.error = Details(
+            kind: error.kind.rawValue, message: error.message, cure: error.cure, undoErrors: error.undoErrors)
+    }
+}

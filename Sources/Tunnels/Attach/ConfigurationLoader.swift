@@ -1,0 +1,161 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import WireGuardConfig
+import WireGuardCrypto
+
+/// Reads configurations: the file, then the files and commands that hold its keys. Every byte that may be a key
+/// goes through locked memory that is wiped (promise P3).
+enum ConfigurationLoader {
+    static func load(_ source: ConfigurationSource, _ options: PlanOptions) throws(TunnelError) -> LoadedConfiguration {
+        switch source {
+        case .file(let path):
+            let file = try KeyFile.read(path, options)
+            return try load(file.bytes, label: path, path: path, mode: file.mode, options)
+        case .text(let text, let name):
+            return try load(text.bytes, label: name, path: nil, mode: 0, options)
+        case .pool(let directory):
+            throw TunnelError(.usage, "\(directory) is a pool, not a configuration")
+        }
+    }
+
+    private static func load(
+        _ text: UnsafeRawBufferPointer, label: String, path: String?, mode: mode_t, _ options: PlanOptions
+    ) throws(TunnelError) -> LoadedConfiguration {
+        var configuration: TunnelConfiguration
+        var warnings: [String] = []
+        var secretPaths = path.map { [$0] } ?? []
+        do throws(ConfigurationErrors) {
+            let parsed = try TunnelConfiguration.parse(text, file: label)
+            configuration = parsed.configuration
+            warnings = parsed.warnings.map(\.description)
+        } catch {
+            throw TunnelError(.configuration, error.description)
+        }
+        if let path,
+            let warning = ConfigurationFileMode.warning(
+                file: path, mode: UInt32(mode), holdsKeys: configuration.holdsKeys)
+        {
+            warnings.append(warning)
+        }
+        for reference in configuration.keyReferences {
+            let directory = path.map { String($0[..<($0.lastIndex(of: "/") ?? $0.startIndex)]) } ?? "."
+            try substitute(reference, directory, options, into: &configuration, &secretPaths)
+        }
+        guard let key = configuration.privateKey?.key else {
+            throw TunnelError(
+                .configuration, "\(label) has no PrivateKey", cure: "add one to [Interface]: swg-ns genkey prints a new one")
+        }
+        return LoadedConfiguration(
+            configuration: configuration, privateKey: key, path: path, secretPaths: secretPaths, warnings: warnings)
+    }
+
+    private static func substitute(
+        _ reference: KeyReference, _ directory: String, _ options: PlanOptions,
+        into configuration: inout TunnelConfiguration, _ secretPaths: inout [String]
+    ) throws(TunnelError) {
+        let key: KeyFile
+        switch reference.place {
+        case .file(let path):
+            let absolute = path.hasPrefix("/") ? path : "\(directory)/\(path)"
+            key = try KeyFile.read(absolute, options)
+            secretPaths.append(absolute)
+        case .command(let command):
+            key = try KeyFile.output(of: command)
+        }
+        do throws(ConfigurationErrors) {
+            try configuration.substitute(reference, text: key.bytes)
+        } catch {
+            throw TunnelError(.configuration, error.description)
+        }
+    }
+}
+
+/// Bytes that hold keys, in locked memory that is wiped with the object.
+final class KeyFile: @unchecked Sendable {
+    private let buffer: LockedBuffer
+    private let count: Int
+    /// Permission bits.
+    let mode: mode_t
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]) }
+
+    private init(_ buffer: consuming LockedBuffer, count: Int, mode: mode_t) {
+        self.buffer = buffer
+        self.count = count
+        self.mode = mode
+    }
+
+    static func read(_ path: String, _ options: PlanOptions) throws(TunnelError) -> KeyFile {
+        do throws(SystemError) {
+            // Without O_NONBLOCK a FIFO would hang us.
+            let file = try FileDescriptor.open(path, O_RDONLY | O_NONBLOCK)
+            var status = stat()
+            try systemCall("fstat", path) { fstat(file.rawValue, &status) }
+            guard swg_s_isreg(status.st_mode) != 0 else {
+                throw SystemError(call: "read", object: path, errno: Errno(EINVAL), detail: "it is not a regular file")
+            }
+            if options.refuseWritableFiles, let trouble = writableByOthers(status, path) { throw trouble }
+            return try read(from: file.rawValue, path, capacity: Int(status.st_size) + 1, mode: status.st_mode & 0o7777)
+        } catch {
+            throw TunnelError(error, doing: "reading a configuration", kind: .configurationFile)
+        }
+    }
+
+    /// Whoever may write the file decides where a container's traffic goes, and with a key command what root runs.
+    private static func writableByOthers(_ status: stat, _ path: String) -> SystemError? {
+        let isOwned = status.st_uid == 0 || status.st_uid == geteuid()
+        let groupWrites = status.st_mode & 0o020 != 0 && status.st_gid != 0
+        guard !isOwned || groupWrites || status.st_mode & 0o002 != 0 else { return nil }
+        return SystemError(
+            call: "use", object: path, errno: Errno(EACCES),
+            detail: isOwned ? "others than root may write it: chmod go-w \(path)" : "it belongs to user \(status.st_uid): chown root \(path)")
+    }
+
+    /// What a descriptor says until its end, once.
+    static func read(from number: Int32, _ label: String, capacity: Int = 64 << 10, mode: mode_t = 0) throws(SystemError) -> KeyFile {
+        var buffer = LockedBuffer(byteCount: max(capacity, 1))
+        var count = 0
+        while true {
+            if count == buffer.bytes.count {
+                guard count < TunnelConfiguration.maximumFileBytes else {
+                    throw SystemError(call: "read", object: label, errno: Errno(EFBIG))
+                }
+                let larger = LockedBuffer(byteCount: count * 2)
+                larger.bytes.copyMemory(from: UnsafeRawBufferPointer(buffer.bytes))
+                buffer = larger
+            }
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[count...])
+            let chunk = try systemCall("read", label) { Glibc.read(number, room.baseAddress, room.count) }
+            if chunk == 0 { return KeyFile(buffer, count: count, mode: mode) }
+            count += chunk
+        }
+    }
+
+    /// `PrivateKeyCommand=`: what a shell command prints. Ten seconds.
+    static func output(of command: String) throws(TunnelError) -> KeyFile {
+        do throws(SystemError) {
+            let pipe = try Pipe()
+            let null = try FileDescriptor.open("/dev/null", O_RDWR)
+            let child = try Spawn(
+                .path("/bin/sh"), arguments: ["/bin/sh", "-c", command],
+                environment: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"],
+                descriptors: [null.rawValue, pipe.writeEnd.rawValue, 2]
+            ).start()
+            let reader = pipe.takeReadEnd()
+            guard try waitReadable(reader.rawValue, milliseconds: 10_000) else {
+                child.kill()
+                throw SystemError(call: "run", object: "a key command", errno: Errno(ETIMEDOUT))
+            }
+            let output = try read(from: reader.rawValue, "a key command")
+            let ending = try child.wait()
+            guard ending == .exited(0) else {
+                throw SystemError(
+                    call: "run", object: "a key command", errno: Errno(EIO), detail: "it ended with status \(ending.shellStatus)")
+            }
+            return output
+        } catch {
+            throw TunnelError(error, doing: "getting a key from its command", kind: .configurationFile)
+        }
+    }
+}

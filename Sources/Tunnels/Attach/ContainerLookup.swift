@@ -1,0 +1,71 @@
+import Glibc
+import LinuxSystem
+
+/// A container's process, asked from its runtime's own command: there is no other stable interface to all
+/// three. The one place where this module runs other programs.
+enum ContainerLookup {
+    private static let questions: [(program: String, arguments: [String])] = [
+        ("podman", ["inspect", "--type", "container", "--format", "{{.State.Pid}}"]),
+        ("docker", ["inspect", "--type", "container", "--format", "{{.State.Pid}}"]),
+        ("nerdctl", ["inspect", "--format", "{{.State.Pid}}"]),
+    ]
+    private static let directories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+
+    static func process(of name: String) throws(TunnelError) -> Int32 {
+        guard !name.isEmpty, !name.hasPrefix("-"), name.utf8.count <= 255 else {
+            throw TunnelError(.usage, "\"\(printable(name))\" is not the name of a container")
+        }
+        var asked: [String] = []
+        for (program, arguments) in questions {
+            guard let path = find(program) else { continue }
+            asked.append(program)
+            if let answer = ask(path, arguments + [name]), let pid = Int32(answer), pid > 0 { return pid }
+        }
+        if let path = find("ctr") {
+            asked.append("containerd")
+            for namespace in ["k8s.io", "default", "moby"] {
+                guard let table = ask(path, ["--namespace", namespace, "tasks", "list"]) else { continue }
+                for line in table.split(separator: "\n").dropFirst() {
+                    let words = line.split(separator: " ")
+                    if words.count >= 2, words[0].hasPrefix(name), let pid = Int32(words[1]), pid > 0 { return pid }
+                }
+            }
+        }
+        throw TunnelError(
+            .target,
+            asked.isEmpty
+                ? "neither podman, docker, nerdctl nor ctr is installed here, so no container can be looked up"
+                : "no running container \"\(printable(name))\" is known to \(asked.joined(separator: ", "))",
+            cure: "start it, or give its process with --pid")
+    }
+
+    private static func find(_ program: String) -> String? {
+        directories.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
+    }
+
+    /// The trimmed output; nil when the command fails. Ten seconds: a hung daemon must not hang us.
+    private static func ask(_ path: String, _ arguments: [String]) -> String? {
+        var environment = ["PATH=\(directories.joined(separator: ":"))"]
+        for name in ["HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "CONTAINER_HOST"] {
+            if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
+        }
+        do {
+            let output = try Pipe()
+            let null = try FileDescriptor.open("/dev/null", O_RDWR)
+            let child = try Spawn(
+                .path(path), arguments: [path] + arguments, environment: environment,
+                descriptors: [null.rawValue, output.writeEnd.rawValue, null.rawValue]
+            ).start()
+            let reader = output.takeReadEnd()
+            guard try child.process.waitForExit(milliseconds: 10_000) else {
+                child.kill()
+                return nil
+            }
+            guard try child.wait() == .exited(0) else { return nil }
+            let text = String(decoding: try reader.readAll(limitBytes: 1 << 20), as: UTF8.self)
+            return text.split(separator: "\n").joined(separator: "\n")
+        } catch {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import Glibc
+import LinuxSystem
+import Namespaces
+import Netlink
+import WireGuardCrypto
+import WireGuardModel
+
+/// A live device, whichever backend it has: asked and told in one way.
+enum LiveDevice {
+    case engine(UAPIClient)
+    case kernel(WireGuardNetlink, interface: String)
+
+    func status() throws(TunnelError) -> DeviceStatus {
+        switch self {
+        case .engine(let client): return try client.status()
+        case .kernel(let netlink, let interface):
+            do throws(SystemError) {
+                return try netlink.device(interface)
+            } catch {
+                throw TunnelError(error, doing: "asking the kernel about \(interface)")
+            }
+        }
+    }
+
+    func apply(_ change: DeviceChange) throws(TunnelError) {
+        switch self {
+        case .engine(let client): try client.apply(change)
+        case .kernel(let netlink, let interface):
+            do throws(SystemError) {
+                try netlink.apply(change, to: interface)
+            } catch {
+                throw TunnelError(error, doing: "changing \(interface)")
+            }
+        }
+    }
+}
+
+/// Waiting for the first handshake, and setting it off.
+enum FirstHandshake {
+    /// Between two looks: WireGuard tells nobody when a handshake completes, so this is asked. Only `--wait` and
+    /// `run` come here.
+    static let intervalMicroseconds: UInt32 = 20_000
+
+    /// - Returns: seconds until the first peer with an endpoint had its handshake; nil when no peer has one.
+    /// - Throws: `.handshake` when the time is over.
+    static func wait(for device: LiveDevice, plan: TunnelPlan, seconds: Double) throws(TunnelError) -> Double? {
+        guard let peer = plan.device.peers.first(where: { $0.endpoint != nil }), let endpoint = peer.endpoint else {
+            return nil
+        }
+        let start = BootTime.now
+        try trigger(device, peer)
+        while true {
+            try Interruption.checkpoint()
+            if try device.status().peers[peer.publicKey]?.lastHandshake != nil {
+                return Double(BootTime.now.since(start)) / 1e9
+            }
+            if Double(BootTime.now.since(start)) / 1e9 >= seconds {
+                throw TunnelError(
+                    .handshake, "no handshake with \(peer.publicKey) at \(endpoint) within \(Int(seconds.rounded(.up))) s",
+                    cure: "check the endpoint, both public keys and the port; or do not wait (--no-wait)")
+            }
+            usleep(intervalMicroseconds)
+        }
+    }
+
+    /// Turning the keepalive on sends one at once, and that needs a session: no packet of ours gets into the
+    /// tunnel. It is set back to what the configuration says.
+    static func trigger(_ device: LiveDevice, _ peer: PeerConfiguration) throws(TunnelError) {
+        for seconds in peer.persistentKeepaliveSeconds == 0 ? [25, 0] : [0, peer.persistentKeepaliveSeconds] {
+            var change = PeerChange(publicKey: peer.publicKey)
+            change.updateOnly = true
+            change.persistentKeepaliveSeconds = UInt16(seconds)
+            var whole = DeviceChange()
+            whole.peers = [change]
+            try device.apply(whole)
+        }
+    }
+}
+
+extension TunnelKeeper {
+    /// The device of a tunnel: over the engine's socket, or over a socket in its namespace.
+    func liveDevice(
+        _ record: TunnelRecord, inside target: TargetNetwork
+    ) throws(TunnelError) -> LiveDevice {
+        if record.backend == .userspace { return .engine(UAPIClient(path: record.uapiSocketPath ?? "")) }
+        do throws(SystemError) {
+            return .kernel(try target.namespace.wireGuardNetlink(), interface: record.interface)
+        } catch {
+            throw TunnelError(error, doing: "asking the kernel about \(record.interface)")
+        }
+    }
+
+    func waitForHandshake(
+        of record: TunnelRecord, _ plan: TunnelPlan, inside target: TargetNetwork, seconds: Double
+    ) throws(TunnelError) -> Double? {
+        try FirstHandshake.wait(for: liveDevice(record, inside: target), plan: plan, seconds: seconds)
+    }
+}

@@ -1,0 +1,53 @@
+import Glibc
+import LinuxSystem
+import Netlink
+
+/// What a tunnel's interface needs inside its namespace. `attach` calls it from outside over a socket of the
+/// target, `run` from the inside.
+enum InterfaceSetup {
+    /// `lo` up, addresses, MTU, up, routes: in this order, so that no packet can leave before everything is set.
+    static func configure(_ link: Link, _ plan: TunnelPlan, over netlink: RouteNetlink) throws(SystemError) {
+        if let loopback = try netlink.link(named: "lo"), !loopback.isUp {
+            try netlink.setLink(loopback.index, up: true)
+        }
+        for address in plan.addresses { try netlink.addAddress(address, linkIndex: link.index) }
+        if link.mtu != plan.mtu { try netlink.setLink(link.index, mtu: plan.mtu) }
+        try netlink.setLink(link.index, up: true)
+        for prefix in plan.routes {
+            do throws(SystemError) {
+                try netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: plan.table.number))
+            } catch {
+                // The kernel made the same one from an address of the interface.
+                guard error.errno.rawValue == EEXIST else { throw error }
+            }
+        }
+    }
+
+    /// Only under `conf/IFNAME`, of the calling thread's namespace: they vanish with the interface. Nobody on the
+    /// other side of a tunnel may redirect us or give us addresses; and the interface has no address but the
+    /// configured ones.
+    ///
+    /// - Returns: what could not be set because /proc/sys is read-only.
+    static func setSysctls(of name: String, ipv6: Bool) throws(SystemError) -> [String] {
+        var settings = [
+            ("ipv4", "accept_redirects", "0"), ("ipv4", "secure_redirects", "0"), ("ipv4", "send_redirects", "0"),
+            ("ipv6", "accept_ra", "0"), ("ipv6", "autoconf", "0"), ("ipv6", "accept_redirects", "0"),
+            ("ipv6", "addr_gen_mode", "1"),
+        ]
+        settings.append(("ipv6", "disable_ipv6", ipv6 ? "0" : "1"))
+        var refused: [String] = []
+        for (family, key, value) in settings {
+            do throws(SystemError) {
+                try File.write(value, to: "/proc/sys/net/\(family)/conf/\(name)/\(key)")
+            } catch {
+                switch error.errno.rawValue {
+                // A kernel without IPv6, or without this knob.
+                case ENOENT: continue
+                case EROFS, EACCES, EPERM: refused.append("\(family).\(key)")
+                default: throw error
+                }
+            }
+        }
+        return refused
+    }
+}

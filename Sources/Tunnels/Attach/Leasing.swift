@@ -1,0 +1,62 @@
+import Glibc
+import LinuxSystem
+import Netlink
+import WireGuardCrypto
+import WireGuardModel
+
+extension TunnelKeeper {
+    /// Takes the lease of a private key, journalled, or says who has it.
+    func lease(
+        _ key: PublicKey, for id: TunnelID, configurationPath: String?, _ birthplace: Birthplace,
+        _ journal: inout JournalWriter
+    ) throws(TunnelError) {
+        if let holder = try tryLease(key, for: id, configurationPath, remember: false, &journal) { throw inUse(key, holder) }
+        if let holder = foreignHolder(of: key, birthplace) {
+            throw TunnelError(
+                .keyInUse, "the private key of \(key) is in use by \(holder)",
+                cure: "two devices with one key take each other's sessions away: stop that one, or use another key")
+        }
+    }
+
+    /// Nil when the lease is taken, else the live tunnel that has it. A holder that crashed half-way, or whose
+    /// namespace is gone, is cleaned up first.
+    func tryLease(
+        _ key: PublicKey, for id: TunnelID, _ configurationPath: String?, remember: Bool, _ journal: inout JournalWriter
+    ) throws(TunnelError) -> TunnelID? {
+        let step = UndoStep.releaseLease(key.hex, remember: remember)
+        let book = LeaseBook(state: state)
+        try journal.willDo(step)
+        guard let holder = try book.take(key, for: id, configurationPath: configurationPath) else { return nil }
+        var report = TeardownReport()
+        collectIfAbandoned(holder, &report)
+        if report.removed.contains(holder), try book.take(key, for: id, configurationPath: configurationPath) == nil {
+            return nil
+        }
+        try journal.didNotHappen(step)
+        return holder
+    }
+
+    private func inUse(_ key: PublicKey, _ holder: TunnelID) -> TunnelError {
+        TunnelError(
+            .keyInUse, "the private key of \(key) is in use by tunnel \(holder)",
+            cure: "use that one: swg-ns exec \(holder) -- COMMAND; or take it down first: swg-ns detach \(holder)")
+    }
+
+    /// An interface of the birthplace, or an engine that is not ours, with the same key.
+    private func foreignHolder(of key: PublicKey, _ birthplace: Birthplace) -> String? {
+        let links = (try? birthplace.netlink.links()) ?? []
+        let devices = links.filter { $0.kind == "wireguard" }
+        if !devices.isEmpty, let netlink = try? WireGuardNetlink() {
+            for link in devices where (try? netlink.device(link.name))?.configuration.privateKey?.publicKey == key {
+                return "the interface \(link.name) of this host"
+            }
+        }
+        for file in (try? File.list(UAPISocket.systemDirectory)) ?? [] where file.hasSuffix(".sock") {
+            let name = String(file.dropLast(5))
+            if let id = try? TunnelID(name), state.exists(id) { continue }
+            let client = UAPIClient(path: "\(UAPISocket.systemDirectory)/\(file)", timeoutMilliseconds: 500)
+            if (try? client.status())?.configuration.privateKey?.publicKey == key { return "the engine of \(printable(name))" }
+        }
+        return nil
+    }
+}

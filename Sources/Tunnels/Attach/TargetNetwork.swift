@@ -1,0 +1,61 @@
+import CLinux
+import Glibc
+import IPAddressing
+import LinuxSystem
+import Namespaces
+import Netlink
+
+/// The inside of the target: what is there, and what `attach` puts there. All of it goes over one routing
+/// socket that was opened in the target; only sysctls need a thread in it.
+final class TargetNetwork {
+    let namespace: NetworkNamespace
+    let reference: NamespaceReference
+    let netlink: RouteNetlink
+
+    init(_ namespace: consuming NetworkNamespace, _ reference: NamespaceReference) throws(TunnelError) {
+        do throws(SystemError) {
+            netlink = try namespace.routeNetlink()
+        } catch {
+            throw TunnelError(error, doing: "opening a routing socket in \(namespace.label)")
+        }
+        self.reference = reference
+        self.namespace = namespace
+    }
+
+    /// Promise P1, before anything is made: `lo`, and the kernel's own fallback devices while they are down.
+    func verifyIsEmpty(for interface: InterfaceName, sole: Bool) throws(TunnelError) {
+        let links: [Link]
+        do throws(SystemError) {
+            links = try netlink.links()
+        } catch {
+            throw TunnelError(error, doing: "listing the interfaces of \(namespace.label)")
+        }
+        if links.contains(where: { $0.name == interface.text }) {
+            throw TunnelError(
+                .interfaceExists, "\(namespace.label) has an interface named \(interface) already",
+                cure: "detach that tunnel first (swg-ns list), or choose another --ifname")
+        }
+        let others = links.filter { !$0.isLoopback && !$0.isKernelFallback }.map(\.name)
+        if sole, !others.isEmpty {
+            throw TunnelError(
+                .notSole, "\(namespace.label) has other interfaces, past which traffic could leave: \(others.joined(separator: ", "))",
+                cure: "start the container without network (--network none), or give the promise up with --keep-interfaces")
+        }
+    }
+
+    var loopbackIsUp: Bool { (try? netlink.link(named: "lo"))?.isUp ?? true }
+
+    /// Returns warnings.
+    func configure(_ link: Link, _ plan: TunnelPlan) throws(TunnelError) -> [String] {
+        do throws(SystemError) {
+            let refused = try withNamespace(namespace) { () throws(SystemError) in
+                try InterfaceSetup.setSysctls(of: link.name, ipv6: plan.hasIPv6)
+            }
+            try InterfaceSetup.configure(link, plan, over: netlink)
+            return refused.isEmpty
+                ? [] : ["/proc/sys is not writable: left as they are for \(link.name): \(refused.joined(separator: ", "))"]
+        } catch {
+            throw TunnelError(error, doing: "configuring \(link.name) in \(namespace.label)")
+        }
+    }
+}

@@ -1,0 +1,29 @@
+import LinuxSystem
+import Netlink
+import WireGuardModel
+
+/// What makes a device in the target. Two of them: the kernel's driver and our engine.
+enum Backend {
+    /// Chooses, and says why.
+    ///
+    /// `auto` takes the kernel where it has WireGuard and we may use it: it is faster, and needs no process.
+    static func choose(_ choice: EngineChoice) -> (kind: BackendKind, reason: String?) {
+        switch choice {
+        case .kernel: return (.kernel, nil)
+        case .userspace: return (.userspace, nil)
+        case .automatic:
+            if WireGuardNetlink.isAvailable() { return (.kernel, "the kernel has WireGuard") }
+            return (.userspace, "the kernel has no WireGuard")
+        }
+    }
+}
+
+/// A device that a backend has made, in the target under its final name, not up yet.
+struct MadeDevice {
+    var link: Link
+    var engine: ProcessIdentity?
+    var enginePath: String?
+    var uapiSocketPath: String?
+    /// For the log: where the engine's process was put.
+    var placement: String?
+}

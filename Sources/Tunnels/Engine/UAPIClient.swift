@@ -1,0 +1,79 @@
+import Glibc
+import LinuxSystem
+import WireGuardCrypto
+import WireGuardModel
+import WireGuardUAPI
+
+/// Asks and tells an engine over its UAPI socket. One connection per request; every wait has a deadline, so that
+/// a wedged engine is an error and not a hang.
+struct UAPIClient {
+    let path: String
+    var timeoutMilliseconds: Int32 = 3000
+
+    /// `get=1`.
+    func status() throws(TunnelError) -> DeviceStatus {
+        var request = SecretText(capacity: 64)
+        request.appendUAPIGet()
+        return try exchange(request, "asking").device
+    }
+
+    /// `set=1`.
+    func apply(_ change: DeviceChange) throws(TunnelError) {
+        var request = SecretText()
+        request.append(uapiSet: change)
+        _ = try exchange(request, "telling")
+    }
+
+    private func exchange(_ request: borrowing SecretText, _ verb: String) throws(TunnelError) -> UAPIResponse {
+        do {
+            let socket = try UAPISocket.connect(to: path)
+            try request.withBytes { (bytes) throws(SystemError) in try send(bytes, on: socket) }
+            let response = try receive(from: socket)
+            if let errno = response.errno {
+                throw SystemError(call: "UAPI", object: path, errno: errno, detail: "the engine refuses")
+            }
+            return response
+        } catch let error as SystemError {
+            let dead = error.errno.rawValue == ECONNREFUSED || error.errno.rawValue == ENOENT
+            throw TunnelError(
+                error, doing: "\(verb) the engine", kind: .engine,
+                cure: dead ? "the engine is not running: swg-ns repair" : nil)
+        } catch {
+            throw TunnelError(.engine, "\(verb) the engine at \(path): \(error)")
+        }
+    }
+
+    private func send(_ bytes: UnsafeRawBufferPointer, on socket: borrowing FileDescriptor) throws(SystemError) {
+        var timeout = timeval(tv_sec: Int(timeoutMilliseconds / 1000), tv_usec: Int(timeoutMilliseconds % 1000) * 1000)
+        let number = socket.rawValue
+        try systemCall("setsockopt", path) {
+            setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        }
+        var rest = bytes
+        while !rest.isEmpty {
+            let piece = rest
+            let count = try systemCall("send", path) {
+                Glibc.send(number, piece.baseAddress, piece.count, Int32(MSG_NOSIGNAL))
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+        }
+    }
+
+    private func receive(from socket: borrowing FileDescriptor) throws -> UAPIResponse {
+        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(timeoutMilliseconds, 0)) * 1_000_000)
+        let buffer = LockedBuffer(byteCount: 65536)
+        var parser = UAPIResponseParser()
+        let number = socket.rawValue
+        while true {
+            let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
+            guard try waitReadable(number, milliseconds: remaining) else {
+                throw SystemError(call: "read", object: path, errno: Errno(ETIMEDOUT), detail: "the engine does not answer")
+            }
+            let count = try systemCall("read", path) { read(number, buffer.bytes.baseAddress, buffer.bytes.count) }
+            guard count > 0 else {
+                throw SystemError(call: "read", object: path, errno: Errno(EPIPE), detail: "the engine hung up")
+            }
+            if let response = try parser.feed(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count])) { return response }
+        }
+    }
+}

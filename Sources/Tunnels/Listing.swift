@@ -1,0 +1,107 @@
+import Glibc
+import LinuxSystem
+import Namespaces
+import Netlink
+import WireGuardCrypto
+import WireGuardModel
+
+extension TunnelKeeper {
+    /// What a tunnel was made of.
+    public func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord {
+        guard let record = try StateFile.read(TunnelRecord.self, from: state.record(of: id)) else {
+            throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
+        }
+        return record
+    }
+
+    /// Every tunnel of this state directory, by id.
+    public func list() throws(TunnelError) -> [TunnelSummary] {
+        var summaries: [TunnelSummary] = []
+        for id in try state.ids() {
+            // A tunnel that vanishes meanwhile, or has nothing but a journal yet, has nothing to show.
+            guard let record = try? record(id), let key = PublicKey(base64: record.publicKey) else { continue }
+            var summary = TunnelSummary(
+                id: id, phase: phase(of: id, record), interface: record.interface, backend: record.backend,
+                publicKey: key, owner: record.owner, configurationPath: record.configurationPath, target: record.target,
+                namespacePath: record.namespace.path, engine: record.engineProcess, engineVersion: record.engineVersion,
+                lastHandshake: nil, attachedAt: WallTime(seconds: record.attachedAt, nanoseconds: 0))
+            if summary.phase == .attached {
+                let status = try? self.status(of: record)
+                summary.lastHandshake = status?.peers.values.compactMap(\.lastHandshake).max {
+                    ($0.seconds, $0.nanoseconds) < ($1.seconds, $1.nanoseconds)
+                }
+            }
+            summaries.append(summary)
+        }
+        return summaries
+    }
+
+    /// The device of a live tunnel, asked now.
+    public func status(of record: TunnelRecord) throws(TunnelError) -> DeviceStatus {
+        if record.backend == .userspace { return try UAPIClient(path: record.uapiSocketPath ?? "").status() }
+        return try liveDevice(record, inside: network(of: record)).status()
+    }
+
+    /// The namespace of a tunnel, found again and verified.
+    func network(of record: TunnelRecord) throws(TunnelError) -> TargetNetwork {
+        guard let namespace = try record.namespace.open() else {
+            throw TunnelError(
+                .target, "the network namespace of tunnel \(record.id) is gone", cure: "clean up with swg-ns gc")
+        }
+        return try TargetNetwork(namespace, record.namespace)
+    }
+
+    func phase(of id: TunnelID, _ record: TunnelRecord) -> TunnelSummary.Phase {
+        guard let journal = try? StateFile.read(Journal.self, from: state.journal(of: id)) else { return .orphaned }
+        if journal.phase != .attached {
+            // Whoever works on it holds its lock; without one it is a leftover of a crash.
+            let isWorkedOn: Bool
+            do throws(TunnelError) {
+                isWorkedOn = try tryLock(id) == nil
+            } catch {
+                isWorkedOn = false
+            }
+            guard isWorkedOn else { return .orphaned }
+            return journal.phase == .attaching ? .attaching : .detaching
+        }
+        guard journal.bootID == (try? ProcessIdentity.currentBootID()) else { return .orphaned }
+        guard let network = try? network(of: record) else { return .orphaned }
+        guard (try? network.netlink.link(named: record.interface)) != nil else { return .broken }
+        if record.backend == .userspace, record.engineProcess?.isAlive != true { return .broken }
+        return .attached
+    }
+
+    /// A tunnel by id, unique prefix, container id or name, `namespace/pod`, or the name of its namespace.
+    public func find(_ text: String) throws(TunnelError) -> TunnelID {
+        let ids = try state.ids()
+        if let exact = ids.first(where: { $0.text == text }) { return exact }
+        var matches: [TunnelID] = []
+        for id in ids {
+            guard !text.isEmpty else { break }
+            let record = try? record(id)
+            let owner = record?.owner
+            let pod = owner.flatMap { owner in owner.podName.map { "\(owner.podNamespace ?? "default")/\($0)" } }
+            if id.text.hasPrefix(text) || owner?.containerID == text || owner?.containerName == text || pod == text
+                || (text.utf8.count >= 8 && owner?.containerID.hasPrefix(text) == true)
+            {
+                matches.append(id)
+            }
+        }
+        if matches.count == 1 { return matches[0] }
+        guard matches.isEmpty else {
+            let names = matches.map(\.text).joined(separator: ", ")
+            throw TunnelError(.usage, "\"\(printable(text))\" fits several tunnels: \(names)", cure: "give one of these ids")
+        }
+        throw TunnelError(.notFound, "there is no tunnel \"\(printable(text))\"", cure: "see swg-ns list")
+    }
+
+    /// The tunnels in a target: for verbs that take either.
+    public func find(in target: Target) throws(TunnelError) -> [TunnelID] {
+        guard let network = try resolve(target) else { return [] }
+        var found: [TunnelID] = []
+        for id in try state.ids() {
+            if let record = try? record(id), record.namespace.matches(network.namespace) { found.append(id) }
+        }
+        return found
+    }
+}
