@@ -48,7 +48,7 @@ sleep 0.2
 expect_ping inside 10.0.0.2
 start=$(date +%s%N)
 ip netns del inside
-wait_until 2 sh -c '! pgrep -f "swg-engine wga"' || fail "does not end with the namespace"
+wait_until 2 sh -c '! pgrep -f "[s]wg-engine wga"' || fail "does not end with the namespace"
 took=$((($(date +%s%N) - start) / 1000000))
 [ $took -lt 1000 ] || fail "took $took ms"
 [ ! -e /var/run/wireguard/wga.sock ] || fail "the socket file stays"
