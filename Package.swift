@@ -85,7 +85,7 @@ let testTargets: [Target] = [
     tests("Namespaces"),
     tests("Netlink", ["Namespaces"]),
     tests("Confinement", ["CLinux", "LinuxSystem"]),
-    tests("WireGuardEngine"),
+    tests("WireGuardEngine", [wireGuardSupport]),
     tests("Tunnels"),
     tests("Commands"),
     tests("PluginSupport"),
