@@ -69,7 +69,8 @@ let sources: [Target] = [
 // What several test targets share: seeded random devices.
 let testSupport: [Target] = [
     .target(
-        name: "WireGuardTestSupport", dependencies: ["WireGuardConfig"], path: "Tests/WireGuardTestSupport",
+        name: "WireGuardTestSupport", dependencies: ["WireGuardConfig", "WireGuardUAPI"],
+        path: "Tests/WireGuardTestSupport",
         cSettings: gnu, swiftSettings: strict)
 ]
 
