@@ -20,7 +20,7 @@ struct Verb: Sendable {
     var allOptions: [Option] { options + Option.common }
 
     static let all: [Verb] = [
-        .attach, .detach, .list, .collect, .genkey, .genpsk, .pubkey,
+        .run, .attach, .detach, .execute, .list, .collect, .genkey, .genpsk, .pubkey,
     ]
 }
 

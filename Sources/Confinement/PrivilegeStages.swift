@@ -87,11 +87,17 @@ public enum PrivilegeStages {
         try systemCall("prctl(PR_SET_NO_NEW_PRIVS)") { swg_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }
     }
 
-    /// Stage 7. PR_SET_DUMPABLE 0 closes /proc/PID/mem and ptrace(2) to the same user (promise P3).
+    /// Stage 7. As `denyInspection`, and no core file.
     public static func hideMemory() throws(SystemError) {
-        try systemCall("prctl(PR_SET_DUMPABLE)") { swg_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) }
+        try denyInspection()
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
         try systemCall("setrlimit(RLIMIT_CORE)") { setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none) }
+    }
+
+    /// PR_SET_DUMPABLE 0 closes /proc/PID/mem and ptrace(2) to the same user, and there is no core file either
+    /// (promise P3). Unlike the limit of stage 7 nothing of it passes to a program that is executed.
+    public static func denyInspection(_ denied: Bool = true) throws(SystemError) {
+        try systemCall("prctl(PR_SET_DUMPABLE)") { swg_prctl(PR_SET_DUMPABLE, denied ? 0 : 1, 0, 0, 0) }
     }
 
     /// Stage 8. PR_SET_PDEATHSIG. A parent that ended before the call sends nothing, so it is compared.

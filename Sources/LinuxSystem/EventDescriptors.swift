@@ -69,13 +69,28 @@ public struct SignalDescriptor: ~Copyable, Sendable {
             })
     }
 
+    /// A signal with its sender.
+    public struct Event: Sendable {
+        public let number: Int32
+        /// Nil when the kernel sent it: a terminal's Ctrl-C went to the whole foreground group. 0 is a process
+        /// outside of this pid namespace.
+        public let sender: Int32?
+    }
+
     /// The next pending signal's number, or nil.
-    public borrowing func next() throws(SystemError) -> Int32? {
+    public borrowing func next() throws(SystemError) -> Int32? { try nextEvent()?.number }
+
+    /// The next pending signal, or nil. signalfd(2).
+    public borrowing func nextEvent() throws(SystemError) -> Event? {
         let number = descriptor.rawValue
         var information = signalfd_siginfo()
         let count = try systemCallUnlessBlocked("read", "signalfd") {
             read(number, &information, MemoryLayout<signalfd_siginfo>.size)
         }
-        return count == nil ? nil : Int32(bitPattern: information.ssi_signo)
+        guard count != nil else { return nil }
+        let fromKernel = information.ssi_code == swg_SI_KERNEL
+        return Event(
+            number: Int32(bitPattern: information.ssi_signo),
+            sender: fromKernel ? nil : Int32(bitPattern: information.ssi_pid))
     }
 }

@@ -74,10 +74,10 @@ static const unsigned long swg_NS_GET_USERNS = NS_GET_USERNS;
 static const unsigned int swg_TUN_F_USO4 = 0x20;
 static const unsigned int swg_TUN_F_USO6 = 0x40;
 static const int swg_VIRTIO_NET_HDR_GSO_UDP_L4 = 5;
-/// uid 0 is a user like any other, and stays one.
+static const int swg_SI_KERNEL = SI_KERNEL;
+/// uid 0 is a user like any other, and stays one. (Not KEEP_CAPS_LOCKED: Debian's ping insists on setting that bit.)
 static const unsigned long swg_SECUREBITS_ORDINARY_ROOT = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
-    SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 static const int swg_SO_NETNS_COOKIE = 71;
 static const int swg_NSFS_MAGIC = 0x6e736673;
 static const int swg_PIDFD_SELF_UNSUPPORTED = -1;
@@ -175,6 +175,11 @@ static inline void swg_ifreq_set_name(struct ifreq *request, const char *name) {
 static inline void swg_ifreq_get_name(const struct ifreq *request, char *name16) {
     memcpy(name16, request->ifr_name, IFNAMSIZ);
     name16[IFNAMSIZ - 1] = 0;
+}
+
+/// fork(2) into a new pid namespace, as a child of our own parent. Only for a process with a single thread.
+static inline pid_t swg_fork_sibling_in_new_pid_namespace(void) {
+    return (pid_t)syscall(SYS_clone, CLONE_PARENT | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
 }
 
 static inline char **swg_environment(void) { extern char **environ; return environ; }

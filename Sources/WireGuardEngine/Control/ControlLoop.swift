@@ -114,7 +114,6 @@ final class ControlLoop {
         device.setUp(false, at: .now)
         places.remove()
         socketsAreOpen = false
-        monitor.tell(MonitorRecord(.closeSockets))
         afterWork()
     }
 

@@ -1,0 +1,89 @@
+import CLinux
+import Glibc
+import IPAddressing
+import LinuxSystem
+
+/// Asks the network about an endpoint that stays silent: is there a way to it, and does anybody refuse?
+///
+/// What is sent has the size and type of a handshake initiation and random content: a WireGuard peer drops it
+/// without a word, and on the wire it is nothing but WireGuard. Only after a wait has failed.
+enum EndpointProbe {
+    struct Refusal {
+        let text: String
+        let cure: String
+    }
+
+    /// How long an ICMP error may take, in milliseconds.
+    private static let patience: Int32 = 400
+
+    /// Nil when nobody refuses.
+    static func refusal(of endpoint: Endpoint) -> Refusal? {
+        let family = endpoint.address.isIPv4 ? AF_INET : AF_INET6
+        let number = socket(family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard number >= 0 else { return nil }
+        let socket = FileDescriptor(owning: number)
+        guard connect(socket, endpoint) == 0 else { return describe(errno, endpoint) }
+        var initiation = [UInt8](repeating: 0, count: 148)
+        initiation.withUnsafeMutableBytes { fillRandom($0) }
+        initiation.replaceSubrange(0..<4, with: [1, 0, 0, 0])
+        // With IP_RECVERR every ICMP error counts, not only "port unreachable".
+        var on: Int32 = 1
+        let level = endpoint.address.isIPv4 ? Int32(IPPROTO_IP) : Int32(IPPROTO_IPV6)
+        setsockopt(
+            number, level, endpoint.address.isIPv4 ? IP_RECVERR : IPV6_RECVERR, &on, socklen_t(MemoryLayout<Int32>.size)
+        )
+        guard send(number, &initiation, initiation.count, Int32(MSG_NOSIGNAL)) >= 0 else {
+            return describe(errno, endpoint)
+        }
+        guard (try? waitReadable(number, milliseconds: patience)) == true else { return nil }
+        var byte: UInt8 = 0
+        guard recv(number, &byte, 1, Int32(MSG_DONTWAIT)) < 0 else { return nil }
+        return describe(errno, endpoint)
+    }
+
+    private static func describe(_ error: Int32, _ endpoint: Endpoint) -> Refusal? {
+        let name = Errno(error).name
+        switch error {
+        case ENETUNREACH:
+            return Refusal(
+                text: "there is no route to \(endpoint.address) (\(name))", cure: "see ip route get \(endpoint.address)"
+            )
+        case EHOSTUNREACH:
+            return Refusal(
+                text: "\(endpoint.address) cannot be reached (\(name), from the network or for want of a neighbour)",
+                cure: "see ip route get \(endpoint.address), and whether that host is up")
+        case ECONNREFUSED:
+            return Refusal(
+                text:
+                    "\(endpoint.address) answers that nobody listens on UDP port \(endpoint.port) (ICMP port unreachable)",
+                cure: "check the port in Endpoint=, and that WireGuard runs there")
+        case EACCES, EPERM:
+            return Refusal(
+                text: "a packet filter refuses UDP to \(endpoint) (\(name))",
+                cure: "see nft list ruleset here, and the firewall on the way")
+        case EAGAIN, 0: return nil
+        default:
+            return Refusal(
+                text: "sending to \(endpoint) fails: \(Errno(error))", cure: "see ip route get \(endpoint.address)")
+        }
+    }
+
+    private static func connect(_ socket: borrowing FileDescriptor, _ endpoint: Endpoint) -> Int32 {
+        let number = socket.rawValue
+        switch endpoint.address {
+        case .v4(let address):
+            var name = sockaddr_in()
+            name.sin_family = sa_family_t(AF_INET)
+            name.sin_port = endpoint.port.bigEndian
+            name.sin_addr.s_addr = address.rawValue.bigEndian
+            return withSocketAddress(&name) { Glibc.connect(number, $0, $1) }
+        case .v6(let address):
+            var name = sockaddr_in6()
+            name.sin6_family = sa_family_t(AF_INET6)
+            name.sin6_port = endpoint.port.bigEndian
+            name.sin6_scope_id = endpoint.scopeID
+            withUnsafeMutableBytes(of: &name.sin6_addr) { $0.copyBytes(from: address.bytes) }
+            return withSocketAddress(&name) { Glibc.connect(number, $0, $1) }
+        }
+    }
+}
