@@ -69,7 +69,8 @@ let sources: [Target] = [
 // What several test targets share: seeded random devices.
 let testSupport: [Target] = [
     .target(
-        name: "WireGuardTestSupport", dependencies: ["WireGuardConfig"], path: "Tests/WireGuardTestSupport",
+        name: "WireGuardTestSupport", dependencies: ["WireGuardConfig", "WireGuardUAPI"],
+        path: "Tests/WireGuardTestSupport",
         cSettings: gnu, swiftSettings: strict)
 ]
 
@@ -85,7 +86,7 @@ let testTargets: [Target] = [
     tests("Namespaces"),
     tests("Netlink", ["Namespaces"]),
     tests("Confinement", ["CLinux", "LinuxSystem"]),
-    tests("WireGuardEngine"),
+    tests("WireGuardEngine", [wireGuardSupport]),
     tests("Tunnels"),
     tests("Commands"),
     tests("PluginSupport"),

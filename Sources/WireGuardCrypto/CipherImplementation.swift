@@ -1,17 +1,32 @@
 import CSodium
+import CTrainCipher
 
 /// The ways to seal and open a train. All give the same bytes; they differ in speed.
 public enum CipherImplementation: String, CaseIterable, Sendable {
-    /// libsodium's primitives, composed (`ComposedCipher`).
+    /// libsodium's primitives, composed (`ComposedCipher`): every CPU.
     case composed
+    /// CTrainCipher in 256-bit vectors.
+    case avx2
+    /// CTrainCipher in 512-bit vectors with IFMA.
+    case avx512
 
     /// What this machine can run and what passed the self-test, slowest first.
     public static let available: [CipherImplementation] = {
         precondition(sodium_init() >= 0, "libsodium refuses to start")
-        return [.composed]
+        return allCases.filter { $0.isSupported && ($0 == .composed || CipherSelfTest.passes($0)) }
     }()
 
+    /// The last of them. A wrong answer in the self-test, from a broken CPU or compiler, is no more than a loss of speed.
     public static let fastest: CipherImplementation = available.last ?? .composed
+
+    /// Whether this CPU has the instructions.
+    var isSupported: Bool {
+        switch self {
+        case .composed: true
+        case .avx2: swg_train_avx2_supported()
+        case .avx512: swg_train_avx512_supported()
+        }
+    }
 
     func seal(
         _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
@@ -19,6 +34,8 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     ) {
         switch self {
         case .composed: ComposedCipher.seal(packets, count, key, scratch)
+        case .avx2: swg_train_avx2_seal(foreign(packets), count, key.bytes, scratch)
+        case .avx512: swg_train_avx512_seal(foreign(packets), count, key.bytes, scratch)
         }
     }
 
@@ -28,6 +45,8 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     ) -> Int {
         switch self {
         case .composed: ComposedCipher.verify(packets, count, key, scratch)
+        case .avx2: swg_train_avx2_verify(foreign(packets), count, key.bytes, scratch)
+        case .avx512: swg_train_avx512_verify(foreign(packets), count, key.bytes, scratch)
         }
     }
 
@@ -37,6 +56,13 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     ) {
         switch self {
         case .composed: ComposedCipher.decrypt(packets, count, key, scratch)
+        case .avx2: swg_train_avx2_decrypt(foreign(packets), count, key.bytes, scratch)
+        case .avx512: swg_train_avx512_decrypt(foreign(packets), count, key.bytes, scratch)
         }
     }
+}
+
+/// The same memory under the name C has for it.
+private func foreign(_ packets: UnsafeMutablePointer<CipherPacket>) -> UnsafeMutablePointer<swg_cipher_packet> {
+    UnsafeMutableRawPointer(packets).assumingMemoryBound(to: swg_cipher_packet.self)
 }

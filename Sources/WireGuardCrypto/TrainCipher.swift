@@ -1,4 +1,5 @@
 import CSodium
+import CTrainCipher
 import Glibc
 
 /// ChaCha20-Poly1305 for trains of data packets: one key, a counter each, no additional data (checklist N5).
@@ -21,6 +22,7 @@ public struct TrainCipher: ~Copyable {
     /// The fastest implementation that passed the self-test; tests and benchmarks name one, which must be in
     /// `CipherImplementation.available`.
     public init(_ implementation: CipherImplementation = .fastest) {
+        precondition(CipherScratch.byteCount >= Int(SWG_TRAIN_SCRATCH_BYTES))
         self.implementation = implementation
         scratch = LockedMemory.map(byteCount: CipherScratch.byteCount).start
     }

@@ -114,6 +114,7 @@ final class ControlLoop {
         device.setUp(false, at: .now)
         places.remove()
         socketsAreOpen = false
+        monitor.tell(MonitorRecord(.closeSockets))
         afterWork()
     }
 

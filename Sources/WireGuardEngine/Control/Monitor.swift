@@ -258,6 +258,9 @@ final class Monitor {
         switch MonitorRecord.Kind(rawValue: record.kind) {
         case .openSockets: try openSockets(record)
         case .socketsTaken: if record.serial == socketSerial { oldSockets = nil }
+        case .closeSockets:
+            sockets = nil
+            oldSockets = nil
         case .ready:
             readiness.succeed()
             log.verbose("ready")

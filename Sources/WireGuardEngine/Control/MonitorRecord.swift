@@ -9,6 +9,8 @@ struct MonitorRecord {
         case openSockets = 1
         /// The old pair is not used any more: `first` is the serial of the new one.
         case socketsTaken
+        /// The interface is down: no socket is wanted.
+        case closeSockets
         /// The worker serves; the first configuration was accepted.
         case ready
         /// The first configuration was refused: `first` is the errno.

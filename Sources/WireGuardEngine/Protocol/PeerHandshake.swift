@@ -27,6 +27,14 @@ struct PeerHandshake: ~Copyable {
     var lastConsumed: BootTime?
     var cookie = PeerCookie()
 
+    /// An initiation of ours waits for its response.
+    var isPending: Bool {
+        switch pending {
+        case .some: true
+        case .none: false
+        }
+    }
+
     /// To try a response on (checklist N9); nil when none is expected.
     func copyOfPendingState() -> NoiseSymmetricState? {
         switch pending {

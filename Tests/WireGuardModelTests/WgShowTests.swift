@@ -1,0 +1,53 @@
+import LinuxSystem
+import Testing
+import WireGuardCrypto
+import WireGuardModel
+import WireGuardTestSupport
+
+@Suite struct WgShowTests {
+    static let amounts: [(UInt64, String)] = [
+        (0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1239, "1.21 KiB"), (1_048_575, "1024.00 KiB"),
+        (1_048_576, "1.00 MiB"), (5_368_709_120, "5.00 GiB"), (3_298_534_883_328, "3.00 TiB"),
+        (UInt64.max, "16777216.00 TiB"),
+        (1152, "1.12 KiB"), (1408, "1.38 KiB"),
+    ]
+
+    @Test(arguments: amounts)
+    func `amounts read as in wg`(count: UInt64, text: String) {
+        #expect(WgShow.bytes(count) == text)
+    }
+
+    static let ages: [(Int64, String)] = [
+        (0, "Now"), (1, "1 second ago"), (61, "1 minute, 1 second ago"), (7200, "2 hours ago"),
+        (31_622_402, "1 year, 1 day, 2 seconds ago"),
+        (-1, "(System clock wound backward; connection problems may ensue.)"),
+    ]
+
+    @Test(arguments: ages)
+    func `times read as in wg`(age: Int64, text: String) {
+        let now = WallTime(seconds: 1_800_000_000, nanoseconds: 0)
+        #expect(WgShow.ago(WallTime(seconds: now.seconds - age, nanoseconds: 9), now: now) == text)
+        #expect(WgShow.ago(WallTime(seconds: .min, nanoseconds: 0), now: WallTime(seconds: .max, nanoseconds: 0)) != "")
+    }
+
+    @Test func `P3: keys are hidden unless asked for`() {
+        var generator = SeededGenerator(seed: 1)
+        let device = DeviceConfiguration(
+            privateKey: generator.privateKey(),
+            peers: [PeerConfiguration(publicKey: numberedKey(1), presharedKey: generator.presharedKey())])
+        var text = SecretText()
+        text.append(wgShow: DeviceStatus(configuration: device), interface: "wg0", notes: [("socket", "host")])
+        #expect(
+            text.withBytes { String(decoding: $0, as: UTF8.self) } == """
+                interface: wg0
+                  public key: \(device.privateKey?.publicKey.base64 ?? "")
+                  private key: (hidden)
+                  socket: host
+
+                peer: \(numberedKey(1))
+                  preshared key: (hidden)
+                  allowed ips: (none)
+
+                """)
+    }
+}
