@@ -10,6 +10,8 @@ struct CNIArguments: Hashable, Sendable {
     var podNamespace: String?
     var podName: String?
 
+    /// podman sends the address of a result back at `network reload`; the one that we give stands for none.
+    ///
     /// - Parameter strict: false for DEL, which must work whatever the runtime sends.
     /// - Throws: code 4 for text that is no list of pairs, or a key that nobody knows and IgnoreUnknown does not
     ///   excuse; code 2 for MAC, which a WireGuard interface cannot have.
@@ -31,7 +33,7 @@ struct CNIArguments: Hashable, Sendable {
             case "K8S_POD_NAMESPACE": podNamespace = value
             case "K8S_POD_NAME": podName = value
             case "IgnoreUnknown", "K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID": break
-            case "MAC" where strict && !value.isEmpty:
+            case "MAC" where strict && !value.isEmpty && value != AddResult.noHardwareAddress:
                 throw PluginError(
                     .unsupportedField, "CNI_ARGS MAC=\(printable(value)): a WireGuard interface has no MAC address",
                     details: "leave --mac-address out")

@@ -62,7 +62,8 @@ struct RuntimeConfiguration: Hashable, Sendable {
     private static func isEmpty(_ value: JSONValue) -> Bool {
         switch value {
         case .null: true
-        case .string(let text): text.isEmpty
+        // Runtimes send a result's MAC address back; the one that we give stands for none.
+        case .string(let text): text.isEmpty || text == AddResult.noHardwareAddress
         case .array(let list): list.isEmpty
         case .object(let members): members.isEmpty
         default: false

@@ -30,7 +30,7 @@ struct ContainerOptions: Sendable {
                 refusals.append("the address \(JSONValue.string(text).shown) is none")
             }
         }
-        if let mac = options?["static_mac"]?.text, !mac.isEmpty {
+        if let mac = options?["static_mac"]?.text, !mac.isEmpty, mac != NetavarkCall.noHardwareAddress {
             refusals.append("--mac-address \(printable(mac)): a WireGuard interface has no MAC address")
         }
         if let ports = root["port_mappings"]?.elements, !ports.isEmpty {

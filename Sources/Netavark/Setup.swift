@@ -3,6 +3,9 @@ import PluginSupport
 import Tunnels
 
 extension NetavarkCall {
+    /// `mac_address` is compulsory in an answer, and a WireGuard interface has none.
+    static let noHardwareAddress = "00:00:00:00:00:00"
+
     /// `setup NETNS`: the tunnel as the container's only interface. No teardown follows a failed setup, so
     /// everything is undone here (`attach` does that).
     func setUp(_ namespacePath: String) throws(NetavarkError) -> JSONValue {
@@ -33,7 +36,7 @@ extension NetavarkCall {
         }
     }
 
-    /// types.StatusBlock. `mac_address` must be a string; a WireGuard interface has none.
+    /// types.StatusBlock.
     private func statusBlock(_ report: AttachReport) -> JSONValue {
         let subnets = report.addresses.map { JSONValue.object(["ipnet": .string("\($0.address)/\($0.length)")]) }
         return .object([
@@ -41,7 +44,7 @@ extension NetavarkCall {
             "dns_search_domains": .array(report.searchDomains.map(JSONValue.string)),
             "interfaces": .object([
                 report.interface.text: .object([
-                    "mac_address": .string("00:00:00:00:00:00"), "subnets": .array(subnets),
+                    "mac_address": .string(Self.noHardwareAddress), "subnets": .array(subnets),
                 ])
             ]),
         ])

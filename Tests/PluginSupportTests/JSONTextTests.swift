@@ -9,9 +9,15 @@ import Testing
     }
 
     @Test(arguments: ["", "  \n", "{", #"{"a":"#, #"{"a" 1}"#, "\u{0}", #"{"a":1}}"#, "nonsense"])
-    func `P6: bytes that are no JSON are an error with a place, not a crash`(text: String) {
+    func `P6: bytes that are no JSON are an error, not a crash`(text: String) {
         let error = #expect(throws: JSONTextError.self) { try JSONValue.parse(Array(text.utf8)) }
         #expect(error?.reason.isEmpty == false)
+    }
+
+    @Test(arguments: [#"{"a":"xx"#, #"{"a":"#, #"{"a":{"b":1}"#, "[1,2", #"{"a":"\"#])
+    func `P6: input that was cut short is called so`(text: String) {
+        let error = #expect(throws: JSONTextError.self) { try JSONValue.parse(Array(text.utf8)) }
+        #expect(error?.reason.contains("cut short") == true)
     }
 
     @Test func `P3: the error for broken JSON holds nothing of the input`() {

@@ -7,7 +7,7 @@ source "$(dirname "$0")/../lib/cni.sh"
 need jq busybox strace
 make_gateway
 make_pool 1
-ip netns add c1
+container_namespace c1
 c1=/run/netns/c1
 network
 inventory >"$test_folder/before"
@@ -155,7 +155,7 @@ refused 6 "" cni DEL a "$c1"
 network
 ok "DEL forgives"
 
-rm -rf /run/swg-ns/leases /run/swg-ns/log
-rmdir /run/swg-ns 2>/dev/null || true
-same_inventory "$test_folder/before" <(inventory)
+forget_state
+inventory >"$test_folder/after"
+same_inventory "$test_folder/before" "$test_folder/after"
 ok "nothing is left behind"

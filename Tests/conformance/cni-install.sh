@@ -46,7 +46,7 @@ ok "never in front of another network unasked"
 for list in "$folder"/*.conflist; do
     jq '.plugins[0] + {name, cniVersion} | if .config then .config = "/run/test/none.conf" else .configDir = "/run/test/none" end' "$list" \
         >"$test_folder/network.json"
-    ip netns add c1
+    container_namespace c1
     refused 7 "/run/test/none" cni ADD a /run/netns/c1
     ip netns del c1
 done

@@ -15,16 +15,17 @@ make_pool 1 2
 rm -rf "$test_folder/go"
 export CNI_PATH=$SWG_BIN:/usr/lib/cni CNI_CACHE=$test_folder/cache
 mkdir -p "$test_folder/net"
-ip netns add c1
-ip netns add c2
+container_namespace c1
+container_namespace c2
 list() { jq -n --arg pool "$pool" "{cniVersion: \"1.0.0\", name: \"egress\", plugins: [{type: \"swg-cni\", configDir: \$pool}]} | $1" >"$test_folder/net/egress.conflist"; }
 driver() { "$test_folder/driver" "$1" "$test_folder/net" egress "$2" "/run/netns/${3:-$2}"; }
 list .
 inventory >"$test_folder/before"
 same() {
-    rm -rf "$test_folder/cache" /run/swg-ns/leases
-    rmdir /run/swg-ns 2>/dev/null || true
-    same_inventory "$test_folder/before" <(inventory)
+    rm -rf "$test_folder/cache"
+    forget_state
+    inventory >"$test_folder/after"
+    same_inventory "$test_folder/before" "$test_folder/after"
 }
 
 for version in 0.3.0 0.3.1 0.4.0 1.0.0; do
@@ -67,7 +68,7 @@ ip netns del c2
 driver del c2
 driver del c1
 [ "$(ls /run/test/ipam/egress | grep -c '^10\.')" = 0 ] || fail "an address was not given back"
-ip netns add c2
+container_namespace c2
 ok "addresses from host-local, given back also when the namespace is gone"
 
 # A later failure gives the address back.
