@@ -1,3 +1,4 @@
+import CNI
 import Glibc
 
-exit(1)
+exit(Plugin.main())

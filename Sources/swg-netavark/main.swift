@@ -1,3 +1,4 @@
 import Glibc
+import Netavark
 
-exit(1)
+exit(Plugin.main(Array(CommandLine.arguments.dropFirst())))

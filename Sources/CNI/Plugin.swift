@@ -1,0 +1,79 @@
+import CLinux
+import Glibc
+import PluginSupport
+import Tunnels
+
+/// The program `swg-cni`: reads a call, answers it.
+public enum Plugin {
+    static let about = "swg-cni: gives a container a WireGuard interface as its only way out (CNI plugin)"
+
+    /// - Returns: the exit status; everything else is written.
+    public static func main() -> Int32 {
+        StandardStreams.makePresent()
+        let variables = environmentVariables()
+        if variables["CNI_COMMAND", default: ""].isEmpty,
+            isatty(STDIN_FILENO) == 1 || variables["CNI_CONTAINERID"] == nil
+        {
+            StandardStreams.log(about)
+            StandardStreams.log(
+                "CNI protocol versions supported: \(SpecificationVersion.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
+            return 0
+        }
+        var version = SpecificationVersion.current
+        do {
+            let environment = try PluginEnvironment(variables)
+            let input = try readInput()
+            version = answerVersion(input)
+            let call = PluginCall(
+                environment: environment, variables: variables, input: input,
+                tunnels: { TunnelKeeper(stateDirectory: $0) }, log: StandardStreams.log)
+            if let answer = try call.answer() { try deliver(answer, of: call) }
+            return 0
+        } catch {
+            StandardStreams.log("\(error.message)\(error.details.isEmpty ? "" : "\n\(error.details)")")
+            try? StandardStreams.answer(error.object(version).serialized)
+            return 1
+        }
+    }
+
+    private static func readInput() throws(PluginError) -> [UInt8] {
+        do {
+            return try StandardInput.read()
+        } catch {
+            throw PluginError(.inputOutput, error.reason)
+        }
+    }
+
+    /// A result that the runtime did not take is no result: nobody would ever send the DEL.
+    private static func deliver(_ answer: JSONValue, of call: PluginCall) throws(PluginError) {
+        do {
+            try StandardStreams.answer(answer.serialized)
+        } catch {
+            if call.environment.verb == .add { try? call.delete() }
+            throw PluginError(.inputOutput, "the answer could not be delivered: \(error)")
+        }
+    }
+
+    /// The version for an error object: the configuration's, when it has one of ours.
+    private static func answerVersion(_ input: [UInt8]) -> SpecificationVersion {
+        guard let root = try? JSONValue.parse(input), let version = try? NetworkConfiguration.version(of: root) else {
+            return .current
+        }
+        return version
+    }
+}
+
+/// The environment as name and value; entries without `=` are left out.
+func environmentVariables() -> [String: String] {
+    var variables: [String: String] = [:]
+    guard var entry = swg_environment() else { return variables }
+    while let text = entry.pointee {
+        let pair = String(cString: text)
+        if let equals = pair.firstIndex(of: "=") {
+            variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
+        }
+        entry += 1
+    }
+    return variables
+}
