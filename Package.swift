@@ -94,12 +94,29 @@ let testTargets: [Target] = [
     tests("Netavark"),
 ]
 
+// SWG_FUZZ=1 swift build -c release --sanitize=fuzzer --product UAPIFuzz … builds programs for libFuzzer. They have no
+// main of their own and would not link in any other build.
+func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: "Tests/fuzz/\(name)", cSettings: gnu,
+        swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
+}
+
+let fuzzers: [Target] = [
+    fuzzer("UAPIFuzz", ["WireGuardUAPI"]),
+    fuzzer("ConfigurationFuzz", ["WireGuardConfig"]),
+]
+
 // SWG_TESTS=NetlinkTests,TunnelsTests swift test … builds those suites and what they need, nothing else.
 let chosen = Context.environment["SWG_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
 
+let libraries = sources.filter { $0.type != .executable }
+let chosenTargets = chosen.map { wanted in
+    libraries + testSupport + testTargets.filter { wanted.contains($0.name) }
+}
+
 let package = Package(
     name: "swg-ns",
-    targets: chosen.map { wanted in
-        sources.filter { $0.type != .executable } + testSupport + testTargets.filter { wanted.contains($0.name) }
-    } ?? sources + testSupport + testTargets
+    targets: Context.environment["SWG_FUZZ"] != nil
+        ? libraries + fuzzers : chosenTargets ?? sources + testSupport + testTargets
 )
