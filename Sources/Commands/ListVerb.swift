@@ -1,6 +1,7 @@
 import LinuxSystem
 import Tunnels
 import WireGuardCrypto
+import WireGuardModel
 
 extension Verb {
     static let list = Verb(
@@ -20,7 +21,7 @@ extension Verb {
         for tunnel in tunnels {
             rows.append([
                 tunnel.id.text, tunnel.phase.rawValue, tunnel.backend.rawValue, tunnel.interface,
-                tunnel.lastHandshake.map { ShowText.ago($0) } ?? "none", label(tunnel),
+                tunnel.lastHandshake.map { WgShow.ago($0) } ?? "none", label(tunnel),
             ])
         }
         for line in table(rows) { invocation.output.line(line) }

@@ -63,6 +63,7 @@ extension Option {
     static let keepInterfaces = Option(
         "--keep-interfaces", "allow other interfaces beside the tunnel: no longer the only way out")
     static let foreground = Option("--foreground", "stay, tell systemd when ready, and detach on SIGTERM")
+    static let replace = Option("--replace", "replace a live engine even if it runs the installed program")
     static let hooks = Option("--hooks", "run PreUp, PostUp, PreDown and PostDown of the file")
     static let dryRun = Option("--dry-run", "check everything, print what would be made, make nothing")
     static let strict = Option("--strict", "a hostile program cannot leak either: own pids, /run, /tmp, /dev, a system-call filter")

@@ -1,16 +1,13 @@
 import Glibc
+import LinuxSystem
 import Tunnels
 
 /// The program `swg-ns`.
 public enum SwgNamespaceCommand {
-    public static let version = "0.1.0"
-
     /// - Parameter arguments: without the program's name.
     /// - Returns: the exit status: 0, 1, 2 for usage; for `run` and `exec` the command's own, or 125 to 127; for
     ///   `check` 0 proven, 1 not, 2 could not look.
     public static func main(_ arguments: [String]) -> Int32 {
-        // A closed pipe is an error number of write(2), not the end of a half-made attach.
-        signal(SIGPIPE, SIG_IGN)
         guard let first = arguments.first else {
             Output.write(Help.overview, to: 2)
             return 2
@@ -24,7 +21,7 @@ public enum SwgNamespaceCommand {
             Output.write(Help.text(verb), to: 1)
             return 0
         case "--version", "-V", "version":
-            Output.write("swg-ns \(version)\n", to: 1)
+            Output.write("swg-ns \(programVersion)\n", to: 1)
             return 0
         default: break
         }
@@ -33,6 +30,9 @@ public enum SwgNamespaceCommand {
             Output.write("swg-ns: there is no verb \"\(printable(first))\"\(near)\nTry swg-ns --help.\n", to: 2)
             return 2
         }
+        // A closed pipe is an error number of write(2), not the end of a half-made attach. Not for `run` and `exec`,
+        // whose command inherits it.
+        if verb.positionalBeforeCommand == nil { signal(SIGPIPE, SIG_IGN) }
         return run(verb, Array(arguments.dropFirst()))
     }
 

@@ -20,7 +20,7 @@ struct Verb: Sendable {
     var allOptions: [Option] { options + Option.common }
 
     static let all: [Verb] = [
-        .run, .attach, .detach, .execute, .list, .collect, .genkey, .genpsk, .pubkey,
+        .run, .attach, .detach, .execute, .list, .show, .check, .set, .collect, .repair, .genkey, .genpsk, .pubkey,
     ]
 }
 

@@ -28,12 +28,12 @@ extension Spawn {
         let output = try Pipe()
         let errors = try Pipe()
         var plan = self
-        plan.descriptors = [inputFile.rawValue, output.writing.rawValue, errors.writing.rawValue]
+        plan.descriptors = [inputFile.rawValue, output.writeEnd.rawValue, errors.writeEnd.rawValue]
         plan.newSession = true
         let child = try plan.start()
         return try collect(
-            child, Reader(descriptor: output.intoReading(), limitBytes: limitBytes),
-            Reader(descriptor: errors.intoReading(), limitBytes: limitBytes), deadlineMilliseconds)
+            child, Reader(descriptor: output.takeReadEnd(), limitBytes: limitBytes),
+            Reader(descriptor: errors.takeReadEnd(), limitBytes: limitBytes), deadlineMilliseconds)
     }
 
     private func collect(
@@ -77,26 +77,6 @@ extension Spawn {
         }
         return run
     }
-}
-
-/// pipe2(2), closed on exec.
-private struct Pipe: ~Copyable {
-    let reading: FileDescriptor
-    let writing: FileDescriptor
-
-    init() throws(SystemError) {
-        var numbers: (Int32, Int32) = (-1, -1)
-        try systemCall("pipe2") {
-            withUnsafeMutablePointer(to: &numbers) {
-                $0.withMemoryRebound(to: Int32.self, capacity: 2) { pipe2($0, O_CLOEXEC) }
-            }
-        }
-        reading = FileDescriptor(owning: numbers.0)
-        writing = FileDescriptor(owning: numbers.1)
-    }
-
-    /// Closes our writing end: only then does the reading end see the child's.
-    consuming func intoReading() -> FileDescriptor { reading }
 }
 
 /// One output of the child, up to its bound.

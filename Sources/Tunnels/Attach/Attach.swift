@@ -80,6 +80,7 @@ extension TunnelKeeper {
         let made = try makeDevice(id, request, plan, target, birthplace, choice.kind, program, &journal)
         record.engine = made.engine.map(RecordedProcess.init)
         record.enginePath = made.enginePath
+        record.engineVersion = made.engineVersion
         record.uapiSocketPath = made.uapiSocketPath
         try Interruption.checkpoint()
         if !target.loopbackIsUp { try journal.willDo(.setLinkDown("lo", in: target.reference)) }

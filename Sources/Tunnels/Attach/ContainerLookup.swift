@@ -50,19 +50,10 @@ enum ContainerLookup {
             if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
         }
         do {
-            let output = try Pipe()
-            let null = try FileDescriptor.open("/dev/null", O_RDWR)
-            let child = try Spawn(
-                .path(path), arguments: [path] + arguments, environment: environment,
-                descriptors: [null.rawValue, output.writeEnd.rawValue, null.rawValue]
-            ).start()
-            let reader = output.takeReadEnd()
-            guard try child.process.waitForExit(milliseconds: 10_000) else {
-                child.kill()
-                return nil
-            }
-            guard try child.wait() == .exited(0) else { return nil }
-            let text = String(decoding: try reader.readAll(limitBytes: 1 << 20), as: UTF8.self)
+            let run = try Spawn(.path(path), arguments: [path] + arguments, environment: environment)
+                .capture(deadlineMilliseconds: 10_000)
+            guard run.ending == .exited(0) else { return nil }
+            let text = String(decoding: run.output, as: UTF8.self)
             return text.split(separator: "\n").joined(separator: "\n")
         } catch {
             return nil

@@ -23,6 +23,7 @@ struct MadeDevice {
     var link: Link
     var engine: ProcessIdentity?
     var enginePath: String?
+    var engineVersion: String?
     var uapiSocketPath: String?
     /// For the log: where the engine's process was put.
     var placement: String?

@@ -33,12 +33,12 @@ struct EngineBackend {
         try Interruption.checkpoint()
         let engine = try EngineStart(
             program: program, id: id, tun: parts.device.descriptor.rawValue, uapi: listener.rawValue,
-            configuration: parts.configuration.rawValue, identityFile: parts.identityFile.rawValue, standardError: standardError
+            configuration: parts.configuration.rawValue, stateDirectory: state.path, identityFile: parts.identityFile.rawValue, standardError: standardError
         ).start()
 
         var made = MadeDevice(
             link: try moveDevice(parts.device, plan, into: target, birthplace, move, &journal), engine: nil, enginePath: program,
-            uapiSocketPath: socketPath)
+            engineVersion: EngineLocator.version(of: program), uapiSocketPath: socketPath)
         if ownControlGroup {
             made.placement = EnginePlacement.place(process: engine.child.pid, name: id.text).description
         }

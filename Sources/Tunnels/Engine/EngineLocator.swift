@@ -24,6 +24,9 @@ enum EngineLocator {
             cure: "install \(programName) beside this program")
     }
 
+    /// The program that is installed with us has our version; another one's is not known.
+    static func version(of program: String) -> String? { candidates().contains(program) ? programVersion : nil }
+
     private static func candidates() -> [String] {
         guard let own = try? File.readLink("/proc/self/exe"), let slash = own.lastIndex(of: "/") else { return [] }
         let directory = own[..<slash]

@@ -13,6 +13,8 @@ struct EngineStart {
     var uapi: Int32
     /// A memory file with one `set=1` request.
     var configuration: Int32
+    /// Where the floors of the timestamps are kept.
+    var stateDirectory: String
     /// The engine ends when the other end closes (`run` only).
     var life: Int32?
     /// Gets the engine's identity from the child itself.
@@ -36,7 +38,7 @@ struct EngineStart {
                 .path(program), arguments: [program, "-f", id.text],
                 environment: [
                     "LOG_LEVEL=\(logLevel)", "WG_TUN_FD=3", "WG_UAPI_FD=4", "SWG_CONFIG_FD=5", "SWG_READY_FD=6",
-                    "WG_PROCESS_FOREGROUND=1",
+                    "WG_PROCESS_FOREGROUND=1", "SWG_STATE_DIR=\(stateDirectory)",
                 ],
                 descriptors: [
                     null.rawValue, null.rawValue, standardError ?? null.rawValue, tun, uapi, configuration,
@@ -99,23 +101,4 @@ struct StartedEngine: ~Copyable {
             .engine, words.isEmpty ? "the engine ended without a word" : "the engine: \(words)",
             cure: words.isEmpty ? "see swg-ns log" : nil)
     }
-}
-
-/// pipe2(2), closed on exec.
-struct Pipe: ~Copyable {
-    let readEnd: FileDescriptor
-    let writeEnd: FileDescriptor
-
-    init() throws(SystemError) {
-        var ends: (Int32, Int32) = (-1, -1)
-        try withUnsafeMutableBytes(of: &ends) { (buffer) throws(SystemError) in
-            let numbers = buffer.bindMemory(to: Int32.self)
-            try systemCall("pipe2") { pipe2(numbers.baseAddress, O_CLOEXEC) }
-        }
-        readEnd = FileDescriptor(owning: ends.0)
-        writeEnd = FileDescriptor(owning: ends.1)
-    }
-
-    /// Closes the writing end.
-    consuming func takeReadEnd() -> FileDescriptor { readEnd }
 }

@@ -42,7 +42,7 @@ final class RunEngine {
         }
         let started = try EngineStart(
             program: program, id: id, tun: tun.rawValue, uapi: listener.rawValue,
-            configuration: parts.configuration.rawValue, life: parts.life.readEnd.rawValue,
+            configuration: parts.configuration.rawValue, stateDirectory: state.path, life: parts.life.readEnd.rawValue,
             identityFile: parts.identityFile.rawValue, standardError: parts.messages.rawValue,
             // Away from the terminal's signals: the engine has to outlive a Ctrl-C that the command survives.
             ownSession: true

@@ -55,7 +55,8 @@ struct JournalWriter {
 
     /// Several at once, in the order in which they will be made.
     mutating func willDo(_ steps: [UndoStep]) throws(TunnelError) {
-        journal.undo += steps
+        // A repair announces again what the list has already.
+        journal.undo += steps.filter { !journal.undo.contains($0) }
         try StateFile.write(journal, to: path)
     }
 

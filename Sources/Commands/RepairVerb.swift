@@ -1,0 +1,47 @@
+import Tunnels
+
+extension Verb {
+    static let repair = Verb(
+        name: "repair", synopsis: "[TUNNEL]",
+        summary: "Bring a dead engine's tunnel back; replace a live engine by the installed program.",
+        options: [.replace]
+    ) { invocation in
+        let replaces = invocation.arguments.has(.replace)
+        var ids: [TunnelID] = []
+        if let word = invocation.arguments.positional.first {
+            ids = [try invocation.keeper.find(word)]
+        } else {
+            ids = try invocation.keeper.list().map(\.id)
+        }
+        var documents: [RepairDocument] = []
+        for id in ids {
+            do {
+                let report = try invocation.keeper.repair(id, replacingEngine: replaces)
+                for warning in report.warnings { invocation.output.warning(warning) }
+                documents.append(RepairDocument(id: id.text, outcome: report.outcome.rawValue, error: nil))
+            } catch {
+                documents.append(RepairDocument(id: id.text, outcome: "failed", error: "\(error)"))
+            }
+        }
+        if invocation.output.isJSON {
+            try invocation.output.json(documents)
+        } else {
+            for document in documents {
+                if let error = document.error {
+                    invocation.output.error("\(document.id): \(error)")
+                } else if !invocation.output.isQuiet {
+                    invocation.output.line("\(document.id): \(document.outcome)")
+                }
+            }
+        }
+        return documents.contains { $0.error != nil } ? 1 : 0
+    }
+}
+
+/// What `repair --json` prints, one per tunnel.
+struct RepairDocument: Encodable {
+    let id: String
+    /// `healthy`, `remade`, `replaced`, `collected` or `failed`.
+    let outcome: String
+    let error: String?
+}

@@ -1,0 +1,61 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Namespaces
+
+/// What /proc says about a live engine and its worker: that they hold nothing of the target, and that the one
+/// that parses foreign bytes has no power.
+enum EngineInspection {
+    static func check(_ engine: ProcessIdentity, _ record: TunnelRecord) -> [CheckFinding] {
+        guard engine.isAlive else { return [] }
+        var findings: [CheckFinding] = []
+        let processes = [engine.pid] + EnginePlacement.descendants(of: engine.pid)
+        if let pins = pins(of: record.namespace, processes) {
+            findings.append(
+                pins.isEmpty
+                    ? .init(.proven, "P2", "no descriptor of the engine holds the container's namespace")
+                    : .init(.violated, "P2", "the engine holds the container's namespace: \(pins.joined(separator: ", "))"))
+        } else {
+            findings.append(.init(.unknown, "P2", "the engine's descriptors cannot be seen: run as root"))
+        }
+        if let socket = record.uapiSocketPath {
+            var status = stat()
+            let isPrivate = stat(socket, &status) == 0 && status.st_mode & 0o077 == 0
+            findings.append(
+                .init(isPrivate ? .proven : .violated, "P3", isPrivate ? "\(socket) is its owner's only" : "\(socket) is missing or open to others"))
+        }
+        for worker in processes.dropFirst() { findings.append(contentsOf: self.worker(worker)) }
+        return findings
+    }
+
+    /// Descriptors that are the target's namespace file. Nil when /proc does not show them.
+    private static func pins(of namespace: NamespaceReference, _ processes: [Int32]) -> [String]? {
+        var pins: [String] = []
+        for process in processes {
+            guard let numbers = try? File.list("/proc/\(process)/fd") else { return nil }
+            for number in numbers where (try? File.readLink("/proc/\(process)/fd/\(number)")) == "net:[\(namespace.inode)]" {
+                pins.append("descriptor \(number) of process \(process)")
+            }
+        }
+        return pins
+    }
+
+    /// No capability, no new privileges, a system-call filter. proc_pid_status(5).
+    private static func worker(_ process: Int32) -> [CheckFinding] {
+        guard let text = try? File.readText("/proc/\(process)/status") else { return [] }
+        var fields: [Substring: Substring] = [:]
+        for line in text.split(separator: "\n") {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            fields[line[..<colon]] = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
+        }
+        let capabilities = fields["CapEff"].flatMap { UInt64($0, radix: 16) }
+        let isConfined = capabilities == 0 && fields["NoNewPrivs"] == "1" && fields["Seccomp"] == "2"
+        let user = fields["Uid"]?.split(separator: "\t").first ?? "?"
+        let claim = "the worker (process \(process), user \(user)) has no capability, no way to more, and a system-call filter"
+        return [
+            isConfined
+                ? .init(.proven, "P3", claim)
+                : .init(.violated, "P3", "the worker (process \(process), user \(user)) is not confined as it should be")
+        ]
+    }
+}

@@ -1,0 +1,145 @@
+import IPAddressing
+import LinuxSystem
+import Netlink
+import WireGuardConfig
+import WireGuardCrypto
+import WireGuardModel
+
+/// What `set` did.
+public struct ReloadReport: Sendable {
+    public var id: TunnelID
+    /// In words, one each; empty when the file says what is there already.
+    public var applied: [String] = []
+    /// What the file says and a live tunnel cannot take, with what to do.
+    public var notApplied: [String] = []
+    public var warnings: [String] = []
+}
+
+extension TunnelKeeper {
+    /// Reloads a tunnel from its file, or another one, by the smallest difference: sessions of unchanged peers
+    /// live on. Peers, endpoints, AllowedIPs with their routes, port, mark and addresses are applied.
+    ///
+    /// - Parameter source: nil is the file it was made from.
+    public func reload(_ id: TunnelID, from source: ConfigurationSource?) throws(TunnelError) -> ReloadReport {
+        guard let lock = try state.lock(id, wait: true) else {
+            throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
+        }
+        var record = try record(id)
+        let report = try reload(&record, source)
+        try StateFile.write(record, to: state.record(of: id))
+        _ = consume lock
+        return report
+    }
+
+    private func reload(_ record: inout TunnelRecord, _ source: ConfigurationSource?) throws(TunnelError) -> ReloadReport {
+        let plan = try plan(of: record, from: source)
+        let target = try network(of: record)
+        let device = try liveDevice(record, inside: target)
+        let live = try device.status().configuration
+        var report = ReloadReport(id: try TunnelID(record.id))
+        report.warnings = plan.warnings
+        guard plan.publicKey.base64 == record.publicKey else {
+            throw TunnelError(
+                .configuration, "the file has another private key than tunnel \(record.id)",
+                cure: "a key is leased for a tunnel's life: detach it and attach it again")
+        }
+        let change = DeviceChange.difference(from: live, to: plan.device)
+        if !change.isEmpty {
+            try device.apply(change)
+            report.applied += ReloadText.describe(change)
+        }
+        do throws(SystemError) {
+            try reloadInterface(&record, plan, target, &report)
+        } catch {
+            throw TunnelError(error, doing: "reloading \(record.interface)")
+        }
+        noteRest(record, plan, &report)
+        record.configurationPath = plan.configurationPath ?? record.configurationPath
+        return report
+    }
+
+    /// A plan with the options that the tunnel was made with.
+    func plan(of record: TunnelRecord, from source: ConfigurationSource? = nil) throws(TunnelError) -> TunnelPlan {
+        guard let source = source ?? record.configurationPath.map({ .file($0) }) else {
+            throw TunnelError(
+                .configurationFile, "tunnel \(record.id) was made from a pipe, and keys are kept in no state file",
+                cure: "give its configuration, or attach it again")
+        }
+        var options = PlanOptions(interface: try InterfaceName(record.interface))
+        options.mtu = record.requestedMTU
+        options.dns = record.requestedDNS
+        options.table = record.requestedTable
+        options.addresses = record.requestedAddresses?.compactMap { InterfaceAddress($0) }
+        options.isForPlugin = record.owner != nil
+        let loaded = try ConfigurationLoader.load(source, options)
+        return try Planner.plan(loaded, options, birthplace: try Birthplace().netlink)
+    }
+
+    /// Addresses and routes: the difference between what was made and what is wanted.
+    private func reloadInterface(
+        _ record: inout TunnelRecord, _ plan: TunnelPlan, _ target: TargetNetwork, _ report: inout ReloadReport
+    ) throws(SystemError) {
+        guard let link = try target.netlink.link(named: record.interface) else { return }
+        let before = Set(record.addresses.compactMap { InterfaceAddress($0) })
+        for address in plan.addresses where !before.contains(address) {
+            try target.netlink.addAddress(address, linkIndex: link.index)
+            report.applied.append("address \(address) added")
+        }
+        for address in before where !plan.addresses.contains(address) {
+            try target.netlink.deleteAddress(address, linkIndex: link.index)
+            report.applied.append("address \(address) removed")
+        }
+        let table = plan.table.number
+        let routes = Set(record.routes.compactMap { IPPrefix($0) })
+        if record.table == plan.table.description {
+            for prefix in plan.routes where !routes.contains(prefix) {
+                try target.netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: table))
+                report.applied.append("route \(prefix) added")
+            }
+            for prefix in routes where !plan.routes.contains(prefix) {
+                try target.netlink.deleteRoute(Route(to: prefix, linkIndex: link.index, table: table))
+                report.applied.append("route \(prefix) removed")
+            }
+            record.routes = plan.routes.map(\.description)
+        }
+        record.addresses = plan.addresses.map(\.description)
+        if plan.mtu != UInt32(record.mtu), record.requestedMTU == nil {
+            try target.netlink.setLink(link.index, mtu: plan.mtu)
+            report.applied.append("mtu \(plan.mtu)")
+            record.mtu = Int(plan.mtu)
+        }
+    }
+
+    private func noteRest(_ record: TunnelRecord, _ plan: TunnelPlan, _ report: inout ReloadReport) {
+        if record.table != plan.table.description {
+            report.notApplied.append("Table=\(plan.table): routes stay in table \(record.table); attach again")
+        }
+        if record.dnsServers != plan.dnsServers.map(\.description) || record.searchDomains != plan.searchDomains {
+            report.notApplied.append("DNS=: programs inside read their resolv.conf, which was given to them at their start; attach again")
+        }
+        if !plan.hooks.isEmpty, record.runHooks { report.notApplied.append("hooks: they run at attach and detach only") }
+    }
+}
+
+/// A device change in words.
+enum ReloadText {
+    static func describe(_ change: DeviceChange) -> [String] {
+        var words: [String] = []
+        if let port = change.listenPort { words.append("listen port \(port)") }
+        if let mark = change.firewallMark { words.append("fwmark \(mark)") }
+        if change.privateKey != nil { words.append("private key") }
+        for peer in change.peers {
+            if peer.remove {
+                words.append("peer \(peer.publicKey) removed")
+                continue
+            }
+            var parts: [String] = []
+            if peer.presharedKey != nil { parts.append("preshared key") }
+            if let endpoint = peer.endpoint { parts.append("endpoint \(endpoint)") }
+            if let seconds = peer.persistentKeepaliveSeconds { parts.append("keepalive \(seconds) s") }
+            if peer.replaceAllowedIPs || !peer.allowedIPs.isEmpty { parts.append("allowed ips") }
+            words.append("peer \(peer.publicKey): \(parts.isEmpty ? "added" : parts.joined(separator: ", "))")
+        }
+        return words
+    }
+}

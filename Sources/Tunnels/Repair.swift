@@ -1,0 +1,180 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Namespaces
+import Netlink
+import WireGuardCrypto
+import WireGuardModel
+
+// Two different repairs. A dead engine took its device along (a TUN without an owner vanishes), while the
+// namespace and its processes live on, cut off: the device is made again from the configuration file. A live
+// engine is replaced by the program that is installed now: its TUN is fetched out of it by descriptor, so the
+// interface with its addresses and routes never goes, and its configuration comes from the engine itself.
+
+/// What `repair` did about one tunnel.
+public struct RepairReport: Sendable {
+    public enum Outcome: String, Sendable {
+        /// Nothing was wrong.
+        case healthy
+        /// The device was made again.
+        case remade
+        /// A live engine was replaced by the installed program.
+        case replaced
+        /// The namespace is gone, or the attach had died half-way: cleaned up.
+        case collected
+    }
+
+    public var id: TunnelID
+    public var outcome: Outcome
+    public var warnings: [String] = []
+}
+
+extension TunnelKeeper {
+    /// - Parameter replacingEngine: replace a live engine even if it runs the installed program.
+    public func repair(_ id: TunnelID, replacingEngine: Bool = false) throws(TunnelError) -> RepairReport {
+        let interruption = Interruption()
+        defer { interruption.end() }
+        guard let lock = try state.lock(id, wait: true) else {
+            throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
+        }
+        if try isAbandoned(id) {
+            let errors = takeDown(id, holding: lock)
+            if let first = errors.first { throw first }
+            return RepairReport(id: id, outcome: .collected)
+        }
+        var record = try record(id)
+        let birthplace = try Birthplace()
+        guard record.birthplace.inode == birthplace.reference.inode, record.birthplace.cookie == birthplace.reference.cookie
+        else {
+            throw TunnelError(
+                .target, "tunnel \(id) was born in another network namespace than this one",
+                cure: "run repair where attach was run")
+        }
+        let target = try network(of: record)
+        let hasDevice = (try? target.netlink.link(named: record.interface)) != nil
+        if hasDevice, record.backend == .kernel { return RepairReport(id: id, outcome: .healthy) }
+        if hasDevice, let engine = record.engineProcess, engine.isAlive {
+            let program = try EngineLocator.find(mayUseEnvironment: mayUseEnvironment)
+            guard replacingEngine || !EngineHandover.runs(engine, program) else {
+                return RepairReport(id: id, outcome: .healthy)
+            }
+            try replaceEngine(&record, engine, program)
+            return RepairReport(id: id, outcome: .replaced)
+        }
+        let warnings = try remake(&record, target, birthplace)
+        return RepairReport(id: id, outcome: .remade, warnings: warnings)
+    }
+
+    /// Removes what is left of the device and makes it again. A failure leaves the tunnel as broken as it was,
+    /// with its journal: nothing of the namespace is given up.
+    private func remake(
+        _ record: inout TunnelRecord, _ target: TargetNetwork, _ birthplace: Birthplace
+    ) throws(TunnelError) -> [String] {
+        let id = try TunnelID(record.id)
+        var plan = try plan(of: record)
+        guard plan.publicKey.base64 == record.publicKey else {
+            throw TunnelError(
+                .configuration, "the file has another private key now than tunnel \(id)", cure: "detach it and attach it again")
+        }
+        guard var journal = try JournalWriter.open(state.journal(of: id)) else {
+            throw TunnelError(.state, "tunnel \(id) has no journal", cure: "detach it and attach it again")
+        }
+        let runner = UndoRunner(state: state, id: record.id)
+        let deviceSteps: Set<UndoStep.Action> = [.deleteLink, .endProcess, .removeSocket]
+        for step in journal.journal.undo.reversed() where deviceSteps.contains(step.action) { try runner.perform(step) }
+        let made: MadeDevice
+        switch record.backend {
+        case .kernel:
+            made = try KernelBackend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
+        case .userspace:
+            let program = try EngineLocator.find(mayUseEnvironment: mayUseEnvironment)
+            let log = try EngineLog.open(state: state, id: id)
+            var backend = EngineBackend(id: id, state: state, program: program)
+            backend.ownControlGroup = true
+            backend.standardError = log.rawValue
+            made = try backend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
+        }
+        plan.warnings += try target.configure(made.link, plan)
+        record.engine = made.engine.map(RecordedProcess.init)
+        record.enginePath = made.enginePath
+        record.engineVersion = made.engineVersion
+        record.uapiSocketPath = made.uapiSocketPath
+        try StateFile.write(record, to: state.record(of: id))
+        return plan.warnings
+    }
+
+    private func replaceEngine(
+        _ record: inout TunnelRecord, _ engine: ProcessIdentity, _ program: String
+    ) throws(TunnelError) {
+        let id = try TunnelID(record.id)
+        let device = try UAPIClient(path: record.uapiSocketPath ?? "").status().configuration
+        let log = try EngineLog.open(state: state, id: id)
+        do throws(SystemError) {
+            let tun = try EngineHandover.takeTun(of: engine)
+            let configuration = try EngineConfiguration.memoryFile(device)
+            // From here on the device lives by our descriptor alone; the old engine must have let go of its UDP
+            // port before the new one binds it.
+            try EngineTermination.end(engine)
+            record.engine = RecordedProcess(
+                try start(program, id, tun, configuration, log, record.uapiSocketPath ?? "").get())
+        } catch {
+            throw TunnelError(error, doing: "replacing the engine of tunnel \(id)", kind: .engine, cure: "swg-ns repair \(id)")
+        }
+        record.enginePath = program
+        record.engineVersion = EngineLocator.version(of: program)
+        try StateFile.write(record, to: state.record(of: id))
+    }
+
+    private func start(
+        _ program: String, _ id: TunnelID, _ tun: borrowing FileDescriptor, _ configuration: borrowing FileDescriptor,
+        _ log: borrowing FileDescriptor, _ socketPath: String
+    ) -> Result<ProcessIdentity, SystemError> {
+        do {
+            let listener = try UAPISocket.listen(at: socketPath)
+            let identityFile = try FileDescriptor.open(
+                state.engineIdentity(of: id), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
+            let started = try EngineStart(
+                program: program, id: id, tun: tun.rawValue, uapi: listener.rawValue,
+                configuration: configuration.rawValue, stateDirectory: state.path, identityFile: identityFile.rawValue,
+                standardError: log.rawValue
+            ).start()
+            _ = EnginePlacement.place(process: started.child.pid, name: id.text)
+            try started.waitUntilReady(milliseconds: 10_000)
+            return .success(try ProcessIdentity.of(started.child.pid))
+        } catch let error as SystemError {
+            return .failure(error)
+        } catch {
+            return .failure(SystemError(call: "start", object: program, errno: Errno(EIO), detail: "\(error)"))
+        }
+    }
+}
+
+/// Taking over from a live engine.
+enum EngineHandover {
+    /// Whether the process executes this very file; an upgrade replaces it.
+    static func runs(_ engine: ProcessIdentity, _ program: String) -> Bool {
+        guard let live = try? FileDescriptor.open("/proc/\(engine.pid)/exe", O_PATH).identity(),
+            let installed = try? FileDescriptor.open(program, O_PATH).identity()
+        else { return false }
+        return live == installed
+    }
+
+    /// A duplicate of the engine's TUN. pidfd_getfd(2), which asks for CAP_SYS_PTRACE.
+    static func takeTun(of engine: ProcessIdentity) throws(SystemError) -> FileDescriptor {
+        guard let process = try engine.open() else {
+            throw SystemError(call: "pidfd_open", object: "process \(engine.pid)", errno: Errno(ESRCH))
+        }
+        for name in try File.list("/proc/\(engine.pid)/fd") {
+            guard let number = Int32(name),
+                (try? File.readLink("/proc/\(engine.pid)/fd/\(name)")) == TunDevice.path
+            else { continue }
+            let pidfd = process.descriptor.rawValue
+            return FileDescriptor(
+                owning: try systemCall("pidfd_getfd", "descriptor \(number) of process \(engine.pid)") {
+                    swg_pidfd_getfd(pidfd, number)
+                })
+        }
+        throw SystemError(
+            call: "find", object: "the TUN of process \(engine.pid)", errno: Errno(ENOENT), detail: "it holds none")
+    }
+}
