@@ -2,7 +2,8 @@ import Tunnels
 
 extension Verb {
     static let check = Verb(
-        name: "check", synopsis: "TUNNEL | TARGET", summary: "Prove on the live system that nothing can leave past the tunnel.",
+        name: "check", synopsis: "TUNNEL | TARGET",
+        summary: "Prove on the live system that nothing can leave past the tunnel.",
         options: Option.targets, failureStatus: 2
     ) { invocation in
         let ids = try invocation.tunnels()

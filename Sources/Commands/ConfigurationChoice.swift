@@ -18,7 +18,8 @@ enum ConfigurationChoice {
         let candidates = candidates(word)
         for path in candidates where File.exists(path) { return .file(path) }
         throw TunnelError(
-            .configurationFile, "there is no configuration \"\(printable(word))\": neither \(candidates.joined(separator: " nor "))",
+            .configurationFile,
+            "there is no configuration \"\(printable(word))\": neither \(candidates.joined(separator: " nor "))",
             cure: "give a path")
     }
 

@@ -7,7 +7,7 @@ extension Verb {
     ) { invocation in
         var report = TeardownReport()
         for id in try tunnelsToDetach(invocation) {
-            let one = try invocation.keeper.detach(id)
+            let one = try invocation.keeper.detachWithHooks(id)
             report.removed += one.removed
             report.errors += one.errors
         }

@@ -13,7 +13,7 @@ enum Foreground {
         let engineEnded = try wait(signals, report.engine)
         ServiceManager.notify("STOPPING=1")
         if engineEnded { invocation.output.error("the engine of tunnel \(report.id) has ended") }
-        let teardown = try invocation.keeper.detach(report.id)
+        let teardown = try invocation.keeper.detachWithHooks(report.id)
         for error in teardown.errors { invocation.output.error(error.description) }
         return engineEnded || !teardown.errors.isEmpty ? 1 : 0
     }

@@ -10,7 +10,8 @@ enum Help {
             """
         let width = Verb.all.map(\.name.count).max() ?? 0
         for verb in Verb.all { text += "  \(pad(verb.name, width))  \(verb.summary)\n" }
-        return text + "\nswg-ns VERB --help tells more. CONFIG is a wg-quick file, or the name of one in /etc/wireguard.\n"
+        return text
+            + "\nswg-ns VERB --help tells more. CONFIG is a wg-quick file, or the name of one in /etc/wireguard.\n"
     }
 
     static func text(_ verb: Verb) -> String {

@@ -21,7 +21,8 @@ extension Verb {
     }
 
     static let pubkey = Verb(
-        name: "pubkey", synopsis: "< PRIVATEKEY", summary: "Read a private key, print its public key, as wg pubkey does.",
+        name: "pubkey", synopsis: "< PRIVATEKEY",
+        summary: "Read a private key, print its public key, as wg pubkey does.",
         maximumPositional: 0
     ) { invocation in
         let buffer = LockedBuffer(byteCount: 64)
@@ -37,7 +38,8 @@ extension Verb {
         var key: PrivateKey?
         if text.count == 44 { key = PrivateKey(base64: String(decoding: text, as: UTF8.self)) }
         guard let key else {
-            throw TunnelError(.usage, "standard input holds no private key", cure: "give the 44 characters that genkey prints")
+            throw TunnelError(
+                .usage, "standard input holds no private key", cure: "give the 44 characters that genkey prints")
         }
         invocation.output.line(key.publicKey.base64)
         return 0
@@ -56,7 +58,9 @@ extension Verb {
     private static func warnIfReadable() {
         var status = stat()
         if fstat(1, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_mode & 0o007 != 0 {
-            Output.write("Warning: writing to world accessible file.\nConsider setting the umask to 077 and trying again.\n", to: 2)
+            Output.write(
+                "Warning: writing to world accessible file.\nConsider setting the umask to 077 and trying again.\n",
+                to: 2)
         }
     }
 }

@@ -41,7 +41,8 @@ extension Option {
     static let json = Option("--json", "print JSON on standard output")
     static let quiet = Option("--quiet", short: "-q", "print no warnings and notices")
     static let verbose = Option("--verbose", short: "-v", "print every step")
-    static let stateDirectory = Option("--state-dir", .required("DIR"), "instead of /run/swg-ns or $XDG_RUNTIME_DIR/swg-ns")
+    static let stateDirectory = Option(
+        "--state-dir", .required("DIR"), "instead of /run/swg-ns or $XDG_RUNTIME_DIR/swg-ns")
     static let help = Option("--help", short: "-h", "print this")
     /// Every verb has them.
     static let common = [json, quiet, verbose, stateDirectory, help]
@@ -51,7 +52,8 @@ extension Option {
     static let container = Option("--container", .required("ID"), "a container of podman, docker or containerd")
     static let targets = [netns, pid, container]
 
-    static let engine = Option("--engine", .required("auto|kernel|userspace"), "who implements the device; auto prefers the kernel")
+    static let engine = Option(
+        "--engine", .required("auto|kernel|userspace"), "who implements the device; auto prefers the kernel")
     static let interface = Option("--ifname", .required("NAME"), "the interface's name inside; default wg0")
     static let id = Option("--id", .required("ID"), "the tunnel's id; default the file's base name")
     static let mtu = Option("--mtu", .required("BYTES"), "instead of MTU= and of what the path allows")
@@ -66,6 +68,7 @@ extension Option {
     static let replace = Option("--replace", "replace a live engine even if it runs the installed program")
     static let hooks = Option("--hooks", "run PreUp, PostUp, PreDown and PostDown of the file")
     static let dryRun = Option("--dry-run", "check everything, print what would be made, make nothing")
-    static let strict = Option("--strict", "a hostile program cannot leak either: own pids, /run, /tmp, /dev, a system-call filter")
+    static let strict = Option(
+        "--strict", "a hostile program cannot leak either: own pids, /run, /tmp, /dev, a system-call filter")
     static let user = Option("--user", .required("NAME"), "run the command as this user")
 }

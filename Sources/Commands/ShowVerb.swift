@@ -36,7 +36,8 @@ extension Verb {
         var text = SecretText()
         for (index, tunnel) in shown.enumerated() {
             if index > 0 { text.append("\n") }
-            text.append(wgShow: tunnel.status, interface: tunnel.record.interface, showsKeys: showsKeys, notes: tunnel.notes)
+            text.append(
+                wgShow: tunnel.status, interface: tunnel.record.interface, showsKeys: showsKeys, notes: tunnel.notes)
         }
         try text.withBytes { (bytes) throws(SystemError) in
             var rest = bytes
@@ -66,7 +67,11 @@ struct ShownTunnel {
         var notes = [("tunnel", id.text), ("device", "in \(record.target)")]
         if let engine = record.engineProcess {
             let version = record.engineVersion.map { " \($0)" } ?? ""
-            notes.append(("socket", "outside, of engine\(version) (process \(engine.pid)); it keeps its namespace alive while it runs"))
+            notes.append(
+                (
+                    "socket",
+                    "outside, of engine\(version) (process \(engine.pid)); it keeps its namespace alive while it runs"
+                ))
         } else {
             notes.append(("socket", "outside, of the kernel's driver"))
         }

@@ -41,7 +41,9 @@ struct Invocation {
         var targets: [Target] = []
         if let value = arguments[.netns] { targets.append(value.contains("/") ? .path(value) : .name(value)) }
         if let value = arguments[.pid] {
-            guard let pid = Int32(value), pid > 0 else { throw UsageError("--pid needs a process number, not \"\(value)\"") }
+            guard let pid = Int32(value), pid > 0 else {
+                throw UsageError("--pid needs a process number, not \"\(value)\"")
+            }
             targets.append(.process(pid))
         }
         if let value = arguments[.container] { targets.append(.container(value)) }

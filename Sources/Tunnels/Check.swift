@@ -31,14 +31,21 @@ extension TunnelKeeper {
     }
 
     /// P1: interfaces, routes of every table and family, rules.
-    private func checkInterfaces(_ record: TunnelRecord, _ target: TargetNetwork) throws(SystemError) -> [CheckFinding] {
+    private func checkInterfaces(_ record: TunnelRecord, _ target: TargetNetwork) throws(SystemError) -> [CheckFinding]
+    {
         var findings: [CheckFinding] = []
         let links = try target.netlink.links()
         let own = links.first { $0.name == record.interface && $0.kind == record.linkKind }
         if let own {
-            findings.append(.init(own.isUp ? .proven : .violated, "live", "\(own.name) (\(record.linkKind)) is \(own.isUp ? "up" : "down")"))
+            findings.append(
+                .init(
+                    own.isUp ? .proven : .violated, "live",
+                    "\(own.name) (\(record.linkKind)) is \(own.isUp ? "up" : "down")"))
         } else {
-            findings.append(.init(.violated, "live", "there is no interface \(record.interface) of kind \(record.linkKind): swg-ns repair"))
+            findings.append(
+                .init(
+                    .violated, "live",
+                    "there is no interface \(record.interface) of kind \(record.linkKind): swg-ns repair"))
         }
         let others = links.filter { !$0.isLoopback && !$0.isKernelFallback && $0.index != own?.index }.map(\.name)
         if others.isEmpty {
@@ -50,14 +57,19 @@ extension TunnelKeeper {
         }
         let fallbacks = links.filter(\.isKernelFallback).map(\.name)
         if !fallbacks.isEmpty {
-            findings.append(.init(.note, "P1", "the kernel's fallback devices, all down: \(fallbacks.joined(separator: ", "))"))
+            findings.append(
+                .init(.note, "P1", "the kernel's fallback devices, all down: \(fallbacks.joined(separator: ", "))"))
         }
         let inside = Set(links.filter { $0.isLoopback || $0.index == own?.index }.map(\.index))
         let routes = try target.netlink.routes()
         let elsewhere = routes.filter { route in route.linkIndexes.contains { !inside.contains($0) } }
         let tables = Set(routes.map(\.table)).count
         if elsewhere.isEmpty {
-            findings.append(.init(.proven, "P1", "routes: all \(routes.count) in \(tables) tables of both families stay on lo and \(record.interface)"))
+            findings.append(
+                .init(
+                    .proven, "P1",
+                    "routes: all \(routes.count) in \(tables) tables of both families stay on lo and \(record.interface)"
+                ))
         } else {
             let list = elsewhere.prefix(5).map { "\($0.destination) table \($0.table)" }.joined(separator: ", ")
             findings.append(.init(record.soleInterface ? .violated : .note, "P1", "routes elsewhere: \(list)"))
@@ -73,9 +85,15 @@ extension TunnelKeeper {
     /// P2: where the UDP socket is.
     private func checkSockets(_ record: TunnelRecord) -> [CheckFinding] {
         guard let engine = record.engineProcess else {
-            return [.init(.note, "P2", "the kernel's socket was made in net:[\(record.birthplace.inode)]; it has no descriptor to look at")]
+            return [
+                .init(
+                    .note, "P2",
+                    "the kernel's socket was made in net:[\(record.birthplace.inode)]; it has no descriptor to look at")
+            ]
         }
-        guard engine.isAlive else { return [.init(.violated, "live", "the engine (process \(engine.pid)) is dead: swg-ns repair \(record.id)")] }
+        guard engine.isAlive else {
+            return [.init(.violated, "live", "the engine (process \(engine.pid)) is dead: swg-ns repair \(record.id)")]
+        }
         var findings = [CheckFinding(.proven, "live", "the engine lives (process \(engine.pid))")]
         guard let namespace = try? NetworkNamespace.open(process: engine, allowOwn: true) else {
             return findings + [.init(.unknown, "P2", "the engine's namespace cannot be seen: run as root")]
@@ -84,7 +102,8 @@ extension TunnelKeeper {
         findings.append(
             .init(
                 isHome ? .proven : .violated, "P2",
-                "the engine and its UDP sockets are in net:[\(namespace.identity.inode)], \(isHome ? "the birthplace" : "not the birthplace")"))
+                "the engine and its UDP sockets are in net:[\(namespace.identity.inode)], \(isHome ? "the birthplace" : "not the birthplace")"
+            ))
         return findings
     }
 
@@ -107,12 +126,21 @@ extension TunnelKeeper {
     private func checkFiles(_ record: TunnelRecord) -> [CheckFinding] {
         var findings: [CheckFinding] = []
         if record.backend == .kernel {
-            findings.append(.init(.note, "P3", "a process with CAP_NET_ADMIN inside can read a kernel device's private key; the engine keeps it outside"))
+            findings.append(
+                .init(
+                    .note, "P3",
+                    "a process with CAP_NET_ADMIN inside can read a kernel device's private key; the engine keeps it outside"
+                ))
         }
         var status = stat()
         if let path = record.configurationPath, stat(path, &status) == 0 {
             let open = status.st_mode & 0o004 != 0
-            findings.append(.init(open ? .violated : .proven, "P3", open ? "\(path) is readable by everybody: chmod 600 \(path)" : "\(path) is not readable by everybody"))
+            findings.append(
+                .init(
+                    open ? .violated : .proven, "P3",
+                    open
+                        ? "\(path) is readable by everybody: chmod 600 \(path)" : "\(path) is not readable by everybody"
+                ))
         }
         return findings
     }

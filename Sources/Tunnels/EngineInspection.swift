@@ -14,7 +14,8 @@ enum EngineInspection {
             findings.append(
                 pins.isEmpty
                     ? .init(.proven, "P2", "no descriptor of the engine holds the container's namespace")
-                    : .init(.violated, "P2", "the engine holds the container's namespace: \(pins.joined(separator: ", "))"))
+                    : .init(
+                        .violated, "P2", "the engine holds the container's namespace: \(pins.joined(separator: ", "))"))
         } else {
             findings.append(.init(.unknown, "P2", "the engine's descriptors cannot be seen: run as root"))
         }
@@ -22,7 +23,9 @@ enum EngineInspection {
             var status = stat()
             let isPrivate = stat(socket, &status) == 0 && status.st_mode & 0o077 == 0
             findings.append(
-                .init(isPrivate ? .proven : .violated, "P3", isPrivate ? "\(socket) is its owner's only" : "\(socket) is missing or open to others"))
+                .init(
+                    isPrivate ? .proven : .violated, "P3",
+                    isPrivate ? "\(socket) is its owner's only" : "\(socket) is missing or open to others"))
         }
         for worker in processes.dropFirst() { findings.append(contentsOf: self.worker(worker)) }
         return findings
@@ -33,7 +36,8 @@ enum EngineInspection {
         var pins: [String] = []
         for process in processes {
             guard let numbers = try? File.list("/proc/\(process)/fd") else { return nil }
-            for number in numbers where (try? File.readLink("/proc/\(process)/fd/\(number)")) == "net:[\(namespace.inode)]" {
+            for number in numbers
+            where (try? File.readLink("/proc/\(process)/fd/\(number)")) == "net:[\(namespace.inode)]" {
                 pins.append("descriptor \(number) of process \(process)")
             }
         }
@@ -51,11 +55,13 @@ enum EngineInspection {
         let capabilities = fields["CapEff"].flatMap { UInt64($0, radix: 16) }
         let isConfined = capabilities == 0 && fields["NoNewPrivs"] == "1" && fields["Seccomp"] == "2"
         let user = fields["Uid"]?.split(separator: "\t").first ?? "?"
-        let claim = "the worker (process \(process), user \(user)) has no capability, no way to more, and a system-call filter"
+        let claim =
+            "the worker (process \(process), user \(user)) has no capability, no way to more, and a system-call filter"
         return [
             isConfined
                 ? .init(.proven, "P3", claim)
-                : .init(.violated, "P3", "the worker (process \(process), user \(user)) is not confined as it should be")
+                : .init(
+                    .violated, "P3", "the worker (process \(process), user \(user)) is not confined as it should be")
         ]
     }
 }

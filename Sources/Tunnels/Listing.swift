@@ -90,7 +90,8 @@ extension TunnelKeeper {
         if matches.count == 1 { return matches[0] }
         guard matches.isEmpty else {
             let names = matches.map(\.text).joined(separator: ", ")
-            throw TunnelError(.usage, "\"\(printable(text))\" fits several tunnels: \(names)", cure: "give one of these ids")
+            throw TunnelError(
+                .usage, "\"\(printable(text))\" fits several tunnels: \(names)", cure: "give one of these ids")
         }
         throw TunnelError(.notFound, "there is no tunnel \"\(printable(text))\"", cure: "see swg-ns list")
     }

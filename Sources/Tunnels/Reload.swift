@@ -31,7 +31,9 @@ extension TunnelKeeper {
         return report
     }
 
-    private func reload(_ record: inout TunnelRecord, _ source: ConfigurationSource?) throws(TunnelError) -> ReloadReport {
+    private func reload(_ record: inout TunnelRecord, _ source: ConfigurationSource?) throws(TunnelError)
+        -> ReloadReport
+    {
         let plan = try plan(of: record, from: source)
         let target = try network(of: record)
         let device = try liveDevice(record, inside: target)
@@ -115,9 +117,12 @@ extension TunnelKeeper {
             report.notApplied.append("Table=\(plan.table): routes stay in table \(record.table); attach again")
         }
         if record.dnsServers != plan.dnsServers.map(\.description) || record.searchDomains != plan.searchDomains {
-            report.notApplied.append("DNS=: programs inside read their resolv.conf, which was given to them at their start; attach again")
+            report.notApplied.append(
+                "DNS=: programs inside read their resolv.conf, which was given to them at their start; attach again")
         }
-        if !plan.hooks.isEmpty, record.runHooks { report.notApplied.append("hooks: they run at attach and detach only") }
+        if !plan.hooks.isEmpty, record.runHooks {
+            report.notApplied.append("hooks: they run at attach and detach only")
+        }
     }
 }
 

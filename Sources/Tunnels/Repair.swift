@@ -44,7 +44,8 @@ extension TunnelKeeper {
         }
         var record = try record(id)
         let birthplace = try Birthplace()
-        guard record.birthplace.inode == birthplace.reference.inode, record.birthplace.cookie == birthplace.reference.cookie
+        guard record.birthplace.inode == birthplace.reference.inode,
+            record.birthplace.cookie == birthplace.reference.cookie
         else {
             throw TunnelError(
                 .target, "tunnel \(id) was born in another network namespace than this one",
@@ -74,7 +75,8 @@ extension TunnelKeeper {
         var plan = try plan(of: record)
         guard plan.publicKey.base64 == record.publicKey else {
             throw TunnelError(
-                .configuration, "the file has another private key now than tunnel \(id)", cure: "detach it and attach it again")
+                .configuration, "the file has another private key now than tunnel \(id)",
+                cure: "detach it and attach it again")
         }
         guard var journal = try JournalWriter.open(state.journal(of: id)) else {
             throw TunnelError(.state, "tunnel \(id) has no journal", cure: "detach it and attach it again")
@@ -118,7 +120,8 @@ extension TunnelKeeper {
             record.engine = RecordedProcess(
                 try start(program, id, tun, configuration, log, record.uapiSocketPath ?? "").get())
         } catch {
-            throw TunnelError(error, doing: "replacing the engine of tunnel \(id)", kind: .engine, cure: "swg-ns repair \(id)")
+            throw TunnelError(
+                error, doing: "replacing the engine of tunnel \(id)", kind: .engine, cure: "swg-ns repair \(id)")
         }
         record.enginePath = program
         record.engineVersion = EngineLocator.version(of: program)

@@ -49,7 +49,8 @@ extension TunnelKeeper {
     /// `--create` is for names only.
     private func checkCreation(_ request: AttachRequest) throws(TunnelError) {
         guard case .name = request.target else {
-            throw TunnelError(.usage, "only a named network namespace can be created", cure: "use --netns NAME with --create")
+            throw TunnelError(
+                .usage, "only a named network namespace can be created", cure: "use --netns NAME with --create")
         }
     }
 

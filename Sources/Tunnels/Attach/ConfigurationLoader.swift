@@ -44,7 +44,8 @@ enum ConfigurationLoader {
         }
         guard let key = configuration.privateKey?.key else {
             throw TunnelError(
-                .configuration, "\(label) has no PrivateKey", cure: "add one to [Interface]: swg-ns genkey prints a new one")
+                .configuration, "\(label) has no PrivateKey",
+                cure: "add one to [Interface]: swg-ns genkey prints a new one")
         }
         return LoadedConfiguration(
             configuration: configuration, privateKey: key, path: path, secretPaths: secretPaths, warnings: warnings)
@@ -109,11 +110,15 @@ final class KeyFile: @unchecked Sendable {
         guard !isOwned || groupWrites || status.st_mode & 0o002 != 0 else { return nil }
         return SystemError(
             call: "use", object: path, errno: Errno(EACCES),
-            detail: isOwned ? "others than root may write it: chmod go-w \(path)" : "it belongs to user \(status.st_uid): chown root \(path)")
+            detail: isOwned
+                ? "others than root may write it: chmod go-w \(path)"
+                : "it belongs to user \(status.st_uid): chown root \(path)")
     }
 
     /// What a descriptor says until its end, once.
-    static func read(from number: Int32, _ label: String, capacity: Int = 64 << 10, mode: mode_t = 0) throws(SystemError) -> KeyFile {
+    static func read(from number: Int32, _ label: String, capacity: Int = 64 << 10, mode: mode_t = 0)
+        throws(SystemError) -> KeyFile
+    {
         var buffer = LockedBuffer(byteCount: max(capacity, 1))
         var count = 0
         while true {
@@ -151,7 +156,8 @@ final class KeyFile: @unchecked Sendable {
             let ending = try child.wait()
             guard ending == .exited(0) else {
                 throw SystemError(
-                    call: "run", object: "a key command", errno: Errno(EIO), detail: "it ended with status \(ending.shellStatus)")
+                    call: "run", object: "a key command", errno: Errno(EIO),
+                    detail: "it ended with status \(ending.shellStatus)")
             }
             return output
         } catch {

@@ -50,14 +50,16 @@ struct EndpointResolver {
         }
         guard finished else {
             throw TunnelError(
-                .resolution, "the endpoint's name \(printable(endpoint.host)) was not resolved within \(deadlineMilliseconds / 1000) s",
+                .resolution,
+                "the endpoint's name \(printable(endpoint.host)) was not resolved within \(deadlineMilliseconds / 1000) s",
                 cure: "check /etc/resolv.conf here, or give the endpoint as an address")
         }
         switch lookup.outcome {
         case .found(let endpoints): return endpoints
         case .failed(let code):
             throw TunnelError(
-                .resolution, "the endpoint's name \(printable(endpoint.host)) does not resolve: \(String(cString: gai_strerror(code)))",
+                .resolution,
+                "the endpoint's name \(printable(endpoint.host)) does not resolve: \(String(cString: gai_strerror(code)))",
                 cure: "check the name and /etc/resolv.conf here; endpoint names are resolved outside the tunnel")
         }
     }

@@ -56,7 +56,8 @@ enum FirstHandshake {
             }
             if Double(BootTime.now.since(start)) / 1e9 >= seconds {
                 throw TunnelError(
-                    .handshake, "no handshake with \(peer.publicKey) at \(endpoint) within \(Int(seconds.rounded(.up))) s",
+                    .handshake,
+                    "no handshake with \(peer.publicKey) at \(endpoint) within \(Int(seconds.rounded(.up))) s",
                     cure: "check the endpoint, both public keys and the port; or do not wait (--no-wait)")
             }
             usleep(intervalMicroseconds)

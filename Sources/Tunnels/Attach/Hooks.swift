@@ -48,7 +48,8 @@ extension Hooks {
             }
             guard ending == .exited(0) else {
                 throw TunnelError(
-                    .system, "a \(moment.rawValue) hook failed with status \(ending.shellStatus): \(printable(command))",
+                    .system,
+                    "a \(moment.rawValue) hook failed with status \(ending.shellStatus): \(printable(command))",
                     cure: "mend the line, or leave hooks out (without --hooks)")
             }
         }

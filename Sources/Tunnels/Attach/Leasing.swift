@@ -10,7 +10,9 @@ extension TunnelKeeper {
         _ key: PublicKey, for id: TunnelID, configurationPath: String?, _ birthplace: Birthplace,
         _ journal: inout JournalWriter
     ) throws(TunnelError) {
-        if let holder = try tryLease(key, for: id, configurationPath, remember: false, &journal) { throw inUse(key, holder) }
+        if let holder = try tryLease(key, for: id, configurationPath, remember: false, &journal) {
+            throw inUse(key, holder)
+        }
         if let holder = foreignHolder(of: key, birthplace) {
             throw TunnelError(
                 .keyInUse, "the private key of \(key) is in use by \(holder)",
@@ -55,7 +57,9 @@ extension TunnelKeeper {
             let name = String(file.dropLast(5))
             if let id = try? TunnelID(name), state.exists(id) { continue }
             let client = UAPIClient(path: "\(UAPISocket.systemDirectory)/\(file)", timeoutMilliseconds: 500)
-            if (try? client.status())?.configuration.privateKey?.publicKey == key { return "the engine of \(printable(name))" }
+            if (try? client.status())?.configuration.privateKey?.publicKey == key {
+                return "the engine of \(printable(name))"
+            }
         }
         return nil
     }

@@ -26,7 +26,10 @@ enum TunnelMTU {
         let bytes = smallest.path > overheadBytes ? smallest.path - overheadBytes : 0
         let least = hasIPv6 ? leastForIPv6 : leastForIPv4
         if bytes < least {
-            return (least, "the way to \(smallest.endpoint) takes \(smallest.path) bytes, too few for the least MTU \(least): packets will be fragmented")
+            return (
+                least,
+                "the way to \(smallest.endpoint) takes \(smallest.path) bytes, too few for the least MTU \(least): packets will be fragmented"
+            )
         }
         // An interface's MTU above 65535 (loopback) says nothing about what a tunnel can carry.
         return (min(bytes, 65535 - overheadBytes), nil)

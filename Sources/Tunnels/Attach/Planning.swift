@@ -102,7 +102,9 @@ enum Planner {
         case "off": return .off
         default:
             guard let number = UInt32(text) else { return .name(text) }
-            guard number > 0 else { throw TunnelError(.usage, "there is no routing table 0", cure: "use a number from 1 on") }
+            guard number > 0 else {
+                throw TunnelError(.usage, "there is no routing table 0", cure: "use a number from 1 on")
+            }
             return .number(number)
         }
     }
@@ -119,7 +121,8 @@ enum Planner {
             } else if word.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), word.utf8.count < 256 {
                 domains.append(word)
             } else {
-                throw TunnelError(.usage, "\"\(printable(word))\" is neither a DNS server's address nor a search domain")
+                throw TunnelError(
+                    .usage, "\"\(printable(word))\" is neither a DNS server's address nor a search domain")
             }
         }
         return (servers, domains)
@@ -133,7 +136,9 @@ enum Planner {
             guard (least...65535).contains(bytes) else {
                 throw TunnelError(
                     options.mtu == nil ? .configuration : .usage, "an MTU of \(bytes) is out of range",
-                    cure: "use \(least) to 65535\(plan.hasIPv6 ? " (IPv6 needs \(TunnelMTU.leastForIPv6))" : ""), or leave it out")
+                    cure:
+                        "use \(least) to 65535\(plan.hasIPv6 ? " (IPv6 needs \(TunnelMTU.leastForIPv6))" : ""), or leave it out"
+                )
             }
             return UInt32(bytes)
         }
@@ -148,7 +153,9 @@ enum Planner {
         if case .number(let number) = plan.table {
             plan.warnings.append("Table=\(number): no rule looks there, so nothing uses the tunnel until you add one")
         }
-        if plan.addresses.isEmpty { plan.warnings.append("no Address=: programs in the namespace have no address to send from") }
+        if plan.addresses.isEmpty {
+            plan.warnings.append("no Address=: programs in the namespace have no address to send from")
+        }
         let allowed = plan.device.peers.flatMap(\.allowedIPs)
         if plan.dnsServers.isEmpty {
             plan.warnings.append("no DNS=: names will not resolve through the tunnel")

@@ -73,14 +73,16 @@ extension TunnelKeeper {
                 cure: "put wg-quick files named *.conf there")
         }
         return TunnelError(
-            .poolExhausted, "all \(candidates.usable.count) configurations of the pool \(directory) are in use\(unusable)",
+            .poolExhausted,
+            "all \(candidates.usable.count) configurations of the pool \(directory) are in use\(unusable)",
             cure: "add another file there; no restart is needed")
     }
 
     /// How a pool stands, for CNI STATUS.
     public func poolStatus(directory: String) throws(TunnelError) -> PoolStatus {
         let name = try InterfaceName("eth0")
-        let candidates = try poolCandidates(directory, PlanOptions(interface: name, refuseWritableFiles: true, isForPlugin: true))
+        let candidates = try poolCandidates(
+            directory, PlanOptions(interface: name, refuseWritableFiles: true, isForPlugin: true))
         var free = 0
         for loaded in candidates.usable
         where try LeaseBook(state: state).holder(of: loaded.privateKey.publicKey) == nil { free += 1 }

@@ -41,7 +41,8 @@ extension TunnelKeeper {
                 cure: "delete it first: swg-ns detach \(id)")
         }
         return TunnelError(
-            .usage, "the id \(id) is in use", cure: "choose another --id, or take that tunnel down: swg-ns detach \(id)")
+            .usage, "the id \(id) is in use", cure: "choose another --id, or take that tunnel down: swg-ns detach \(id)"
+        )
     }
 }
 

@@ -38,8 +38,11 @@ final class TargetNetwork {
         let others = links.filter { !$0.isLoopback && !$0.isKernelFallback }.map(\.name)
         if sole, !others.isEmpty {
             throw TunnelError(
-                .notSole, "\(namespace.label) has other interfaces, past which traffic could leave: \(others.joined(separator: ", "))",
-                cure: "start the container without network (--network none), or give the promise up with --keep-interfaces")
+                .notSole,
+                "\(namespace.label) has other interfaces, past which traffic could leave: \(others.joined(separator: ", "))",
+                cure:
+                    "start the container without network (--network none), or give the promise up with --keep-interfaces"
+            )
         }
     }
 
@@ -53,7 +56,8 @@ final class TargetNetwork {
             }
             try InterfaceSetup.configure(link, plan, over: netlink)
             return refused.isEmpty
-                ? [] : ["/proc/sys is not writable: left as they are for \(link.name): \(refused.joined(separator: ", "))"]
+                ? []
+                : ["/proc/sys is not writable: left as they are for \(link.name): \(refused.joined(separator: ", "))"]
         } catch {
             throw TunnelError(error, doing: "configuring \(link.name) in \(namespace.label)")
         }

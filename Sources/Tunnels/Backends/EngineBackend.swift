@@ -33,11 +33,13 @@ struct EngineBackend {
         try Interruption.checkpoint()
         let engine = try EngineStart(
             program: program, id: id, tun: parts.device.descriptor.rawValue, uapi: listener.rawValue,
-            configuration: parts.configuration.rawValue, stateDirectory: state.path, identityFile: parts.identityFile.rawValue, standardError: standardError
+            configuration: parts.configuration.rawValue, stateDirectory: state.path,
+            identityFile: parts.identityFile.rawValue, standardError: standardError
         ).start()
 
         var made = MadeDevice(
-            link: try moveDevice(parts.device, plan, into: target, birthplace, move, &journal), engine: nil, enginePath: program,
+            link: try moveDevice(parts.device, plan, into: target, birthplace, move, &journal), engine: nil,
+            enginePath: program,
             engineVersion: EngineLocator.version(of: program), uapiSocketPath: socketPath)
         if ownControlGroup {
             made.placement = EnginePlacement.place(process: engine.child.pid, name: id.text).description
@@ -106,16 +108,7 @@ enum EngineConfiguration {
         var text = SecretText()
         text.append(uapiSet: DeviceChange(settingAll: device))
         let file = try MemoryFile.create(name: "swg-config")
-        try text.withBytes { (bytes) throws(SystemError) in
-            var rest = bytes
-            while !rest.isEmpty {
-                let piece = rest
-                let count = try systemCall("write", "swg-config") {
-                    write(file.rawValue, piece.baseAddress, piece.count)
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-            }
-        }
+        try text.withBytes { (bytes) throws(SystemError) in try file.writeSecret(bytes, object: "swg-config") }
         try systemCall("lseek", "swg-config") { lseek(file.rawValue, 0, SEEK_SET) }
         return file
     }

@@ -28,7 +28,8 @@ enum KernelBackend {
             throw TunnelError(error, doing: "making the WireGuard interface", kind: kind)
         }
         do throws(SystemError) {
-            try target.namespace.wireGuardNetlink().apply(DeviceChange(settingAll: plan.device), to: plan.interface.text)
+            try target.namespace.wireGuardNetlink().apply(
+                DeviceChange(settingAll: plan.device), to: plan.interface.text)
             guard let link = try target.netlink.link(named: plan.interface.text) else {
                 throw SystemError(call: "RTM_GETLINK", object: plan.interface.text, errno: Errno(ENODEV))
             }

@@ -67,13 +67,16 @@ struct UAPIClient {
         while true {
             let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
             guard try waitReadable(number, milliseconds: remaining) else {
-                throw SystemError(call: "read", object: path, errno: Errno(ETIMEDOUT), detail: "the engine does not answer")
+                throw SystemError(
+                    call: "read", object: path, errno: Errno(ETIMEDOUT), detail: "the engine does not answer")
             }
             let count = try systemCall("read", path) { read(number, buffer.bytes.baseAddress, buffer.bytes.count) }
             guard count > 0 else {
                 throw SystemError(call: "read", object: path, errno: Errno(EPIPE), detail: "the engine hung up")
             }
-            if let response = try parser.feed(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count])) { return response }
+            if let response = try parser.feed(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count])) {
+                return response
+            }
         }
     }
 }

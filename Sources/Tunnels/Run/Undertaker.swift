@@ -55,8 +55,3 @@ struct Undertaker: ~Copyable {
         _exit(0)
     }
 }
-
-extension Pipe {
-    /// Closes the reading end.
-    consuming func takeWriteEnd() -> FileDescriptor { writeEnd }
-}

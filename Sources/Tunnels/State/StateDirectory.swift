@@ -112,6 +112,7 @@ struct StateDirectory: Sendable {
 
     /// Best effort: a directory in use by somebody else stays.
     func removeIfEmpty() {
+        if (try? ids())?.isEmpty == true { TimestampFloorFiles.sweep(self) }
         for directory in [tunnels, leases, uapi, log, path] { rmdir(directory) }
     }
 
