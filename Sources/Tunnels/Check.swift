@@ -49,7 +49,11 @@ extension TunnelKeeper {
         }
         let others = links.filter { !$0.isLoopback && !$0.isKernelFallback && $0.index != own?.index }.map(\.name)
         if others.isEmpty {
-            findings.append(.init(.proven, "P1", "interfaces: lo and \(record.interface), nothing else"))
+            findings.append(
+                .init(
+                    .proven, "P1",
+                    own == nil ? "interfaces: lo, nothing else" : "interfaces: lo and \(record.interface), nothing else"
+                ))
         } else {
             let verdict: CheckFinding.Verdict = record.soleInterface ? .violated : .note
             let reason = record.soleInterface ? "" : ", allowed by --keep-interfaces: not the only way out"
