@@ -1,0 +1,93 @@
+#!/bin/bash
+# The same packets through the driver and through our engine: the outer packets have the same sizes, TOS and
+# ECN (checklist D: padding, tunnel ECN), what cryptokey routing refuses is refused with the same ICMP errors,
+# and the counters agree.
+source "$(dirname "$0")/../../lib/test.sh"
+engine=${SWG_TEST_ENGINE:-swg-engine}
+need wg tcpdump ping "$engine"
+
+#   left 192.0.2.1 ─── veth ─── 192.0.2.2 right; the driver answers on the right both times.
+make_pair() { # make_pair NAME IMPLEMENTATION
+    local left=$1-left right=$1-right here there
+    ip netns add "$left"
+    ip netns add "$right"
+    ip -n "$left" link add eth0 type veth peer name eth0 netns "$right"
+    for name in "$left" "$right"; do
+        ip -n "$name" link set eth0 addrgenmode none
+        ip -n "$name" link set lo up
+        ip -n "$name" link set eth0 up
+    done
+    ip -n "$left" addr add 192.0.2.1/24 dev eth0
+    ip -n "$right" addr add 192.0.2.2/24 dev eth0
+    # Names are common to the mount namespace for engines.
+    case $2 in
+    driver) ip -n "$left" link add "$1" type wireguard ;;
+    engine) ip netns exec "$left" "$engine" "$1" 2>"$1.log" ;;
+    esac
+    ip -n "$right" link add "$1" type wireguard
+    (umask 077 && wg genkey >"$1.left" && wg genkey >"$1.right")
+    here=$(wg pubkey <"$1.left")
+    there=$(wg pubkey <"$1.right")
+    ip netns exec "$left" wg set "$1" private-key "$1.left" listen-port 51820 \
+        peer "$there" endpoint 192.0.2.2:51820 allowed-ips 10.1.0.2/32,fd01::2/128 \
+        peer "$(wg genkey | wg pubkey)" allowed-ips 10.1.0.66/32,fd01::66/128
+    ip netns exec "$right" wg set "$1" private-key "$1.right" listen-port 51820 \
+        peer "$here" allowed-ips 10.1.0.0/24,fd01::/64
+    ip -n "$left" addr add 10.1.0.1/24 dev "$1"
+    ip -n "$left" addr add fd01::1/64 dev "$1" nodad
+    ip -n "$right" addr add 10.1.0.2/24 dev "$1"
+    ip -n "$right" addr add 10.1.0.3/24 dev "$1"
+    ip -n "$right" addr add fd01::2/64 dev "$1" nodad
+    ip -n "$left" link set "$1" mtu 1420 up
+    ip -n "$right" link set "$1" mtu 1420 up
+}
+
+run_traffic() { # run_traffic NAME
+    local name=$1 left=$1-left right=$1-right size
+    ip netns exec "$left" tcpdump -U -n -v -i eth0 -w "$name.pcap" udp 2>"$name.tcpdump" &
+    local recorder=$!
+    wait_until 20 grep -q listening "$name.tcpdump" || fail "tcpdump does not start"
+    ping_left() { ip netns exec "$left" ping -q -c 1 -W 5 "$@" >>"$name.pings" 2>&1; }
+    ping_left 10.1.0.2 || fail "$name: no answer through the tunnel"
+    # Padding: to 16 bytes, but never beyond the MTU.
+    for size in 0 1 3 4 15 16 17 100 511 1380 1387 1391 1392; do ping_left -s $size 10.1.0.2 || fail "$name: size $size"; done
+    for size in 0 7 1372; do ping_left -s $size fd01::2 || fail "$name: IPv6 size $size"; done
+    # TOS: only ECN goes to the outside.
+    for tos in 0x00 0x01 0x02 0x03 0xb8 0xff; do ping_left -Q $tos 10.1.0.2 || true; done
+    ip netns exec "$left" wg show "$name" transfer | cut -f 2- | sort >"$name.transfer"
+    # A source address that is not the peer's.
+    ! ip netns exec "$right" ping -q -c 1 -W 2 -I 10.1.0.3 10.1.0.1 >>"$name.pings" 2>&1 || fail "$name took a packet from a stranger"
+    # No peer has the destination; a peer has it but no endpoint.
+    for target in 10.1.0.77 10.1.0.66; do
+        ip netns exec "$left" ping -c 1 -W 3 $target 2>&1 | grep -E 'From|Unreachable|unreachable|required' |
+            sed 's/icmp_seq=.//' >>"$name.refusals" || true
+    done
+    for target in fd01::77 fd01::66; do
+        ip netns exec "$left" ping -c 1 -W 3 $target 2>&1 | grep -E 'From|Unreachable|unreachable|required' |
+            sed 's/icmp_seq=.//' >>"$name.refusals" || true
+    done
+    sleep 0.3
+    kill -INT $recorder
+    wait $recorder || true
+    # TOS and length of each outer packet from left to right until the last answered ping.
+    tcpdump -n -v -r "$name.pcap" 'src host 192.0.2.1' 2>/dev/null |
+        grep -Eo 'tos 0x[0-9a-f]+|UDP, length [0-9]+' | paste -d' ' - - >"$name.outer"
+}
+
+make_pair driver driver
+make_pair engine engine
+run_traffic driver &
+first=$!
+run_traffic engine &
+second=$!
+wait $first || fail "$(cat driver.pings)"
+wait $second || fail "$(cat engine.pings)"
+
+[ "$(wc -l <driver.outer)" -ge 22 ] || fail "too few packets were recorded"
+diff driver.outer engine.outer >difference || { cat difference; fail "outer packets differ: < driver, > engine"; }
+ok "$(wc -l <driver.outer) outer packets with the same length, TOS and ECN"
+diff driver.refusals engine.refusals >difference || { cat difference; fail "ICMP errors differ: < driver, > engine"; }
+[ -s driver.refusals ] || fail "the driver refused nothing"
+ok "what has no way is refused with the same ICMP errors"
+diff driver.transfer engine.transfer >difference || { cat difference; fail "counters differ: < driver, > engine"; }
+ok "the same counters after the same traffic"

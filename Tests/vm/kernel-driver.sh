@@ -1,0 +1,16 @@
+#!/bin/bash
+# slow: first in the queue
+# limit: 500 s
+#
+# Everything that needs the kernel's own WireGuard driver, in one boot of a virtual machine: the scripts of
+# Tests/vm/guest, all at the same time. Where the machine cannot be had the test is skipped with the reason.
+source "$(dirname "$0")/../lib/test.sh"
+tests=$(realpath "$(dirname "$0")/..")
+
+"$tests/lib/vm/prepare" >"$test_folder/prepare" 2>&1 || skip "no virtual machine: $(tail -n 1 "$test_folder/prepare")"
+# Swift's own tests of the netlink code, where they have been built.
+for bundle in "$tests"/../.build/tests/release/*.xctest; do [ ! -x "$bundle" ] || export SWG_TEST_BUNDLE=$bundle; done
+
+status=0
+"$tests/lib/vm/boot" -t 480 "$tests/lib/vm/run-guest" || status=$?
+[ $status = 0 ] || fail "the virtual machine's status is $status"
