@@ -19,42 +19,45 @@ make_pair() { # make_pair NAME IMPLEMENTATION
     done
     ip -n "$left" addr add 192.0.2.1/24 dev eth0
     ip -n "$right" addr add 192.0.2.2/24 dev eth0
-    # Names are common to the mount namespace for engines.
+    # wg asks an engine of that name first, in whatever namespace it is: the driver's ends have names of their own.
     case $2 in
     driver) ip -n "$left" link add "$1" type wireguard ;;
     engine) ip netns exec "$left" "$engine" "$1" 2>"$1.log" ;;
     esac
-    ip -n "$right" link add "$1" type wireguard
+    ip -n "$right" link add "$1-r" type wireguard
     (umask 077 && wg genkey >"$1.left" && wg genkey >"$1.right")
     here=$(wg pubkey <"$1.left")
     there=$(wg pubkey <"$1.right")
     ip netns exec "$left" wg set "$1" private-key "$1.left" listen-port 51820 \
         peer "$there" endpoint 192.0.2.2:51820 allowed-ips 10.1.0.2/32,fd01::2/128 \
         peer "$(wg genkey | wg pubkey)" allowed-ips 10.1.0.66/32,fd01::66/128
-    ip netns exec "$right" wg set "$1" private-key "$1.right" listen-port 51820 \
+    ip netns exec "$right" wg set "$1-r" private-key "$1.right" listen-port 51820 \
         peer "$here" allowed-ips 10.1.0.0/24,fd01::/64
     ip -n "$left" addr add 10.1.0.1/24 dev "$1"
     ip -n "$left" addr add fd01::1/64 dev "$1" nodad
-    ip -n "$right" addr add 10.1.0.2/24 dev "$1"
-    ip -n "$right" addr add 10.1.0.3/24 dev "$1"
-    ip -n "$right" addr add fd01::2/64 dev "$1" nodad
+    ip -n "$right" addr add 10.1.0.2/24 dev "$1-r"
+    ip -n "$right" addr add 10.1.0.3/24 dev "$1-r"
+    ip -n "$right" addr add fd01::2/64 dev "$1-r" nodad
     ip -n "$left" link set "$1" mtu 1420 up
-    ip -n "$right" link set "$1" mtu 1420 up
+    ip -n "$right" link set "$1-r" mtu 1420 up
 }
 
 run_traffic() { # run_traffic NAME
     local name=$1 left=$1-left right=$1-right size
+    wait_until 30 ip netns exec "$left" ping -q -c 1 -W 5 10.1.0.2 || fail "$name: no answer through the tunnel"
+    ip netns exec "$left" wg show "$name" transfer | cut -f 2- | sort >"$name.before"
     ip netns exec "$left" tcpdump -U -n -v -i eth0 -w "$name.pcap" udp 2>"$name.tcpdump" &
     local recorder=$!
     wait_until 20 grep -q listening "$name.tcpdump" || fail "tcpdump does not start"
     ping_left() { ip netns exec "$left" ping -q -c 1 -W 5 "$@" >>"$name.pings" 2>&1; }
-    ping_left 10.1.0.2 || fail "$name: no answer through the tunnel"
     # Padding: to 16 bytes, but never beyond the MTU.
     for size in 0 1 3 4 15 16 17 100 511 1380 1387 1391 1392; do ping_left -s $size 10.1.0.2 || fail "$name: size $size"; done
     for size in 0 7 1372; do ping_left -s $size fd01::2 || fail "$name: IPv6 size $size"; done
     # TOS: only ECN goes to the outside.
     for tos in 0x00 0x01 0x02 0x03 0xb8 0xff; do ping_left -Q $tos 10.1.0.2 || true; done
-    ip netns exec "$left" wg show "$name" transfer | cut -f 2- | sort >"$name.transfer"
+    # Two peers; the one without traffic shows zeros.
+    ip netns exec "$left" wg show "$name" transfer | cut -f 2- | sort | paste - "$name.before" |
+        awk '{ print $1 - $3, $2 - $4 }' >"$name.transfer"
     # A source address that is not the peer's.
     ! ip netns exec "$right" ping -q -c 1 -W 2 -I 10.1.0.3 10.1.0.1 >>"$name.pings" 2>&1 || fail "$name took a packet from a stranger"
     # No peer has the destination; a peer has it but no endpoint.
