@@ -42,6 +42,14 @@ struct InnerPacket {
         isIPv6 ? UInt8(truncatingIfNeeded: bytes.bigEndian16(0) >> 4) : bytes.load(fromByteOffset: 1, as: UInt8.self)
     }
 
+    /// The outer packet's traffic class: the inner ECN alone. Congestion that the inner packet has met already stays
+    /// there, and the outer one starts as ECT(0): so the kernel's driver does it (INET_ECN_encapsulate, D5).
+    @inline(__always)
+    static func outerTrafficClass(_ bytes: UnsafeRawPointer, isIPv6: Bool) -> UInt8 {
+        let congestion = trafficClass(bytes, isIPv6: isIPv6) & 3
+        return congestion == 3 ? 2 : congestion
+    }
+
     /// Marks the packet as having met congestion (RFC 3168), if its sender understands ECN, and mends the
     /// IPv4 header checksum (RFC 1624). RFC 6040 decapsulation: a packet that is not ECN-capable stays as it
     /// is, as the kernel does (D5).

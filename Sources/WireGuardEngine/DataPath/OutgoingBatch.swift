@@ -109,7 +109,7 @@ struct OutgoingBatch: ~Copyable {
                 var trafficClass: UInt8 = 0
                 if staged.count > 0, let bytes = staged.baseAddress {
                     memcpy(nextText, bytes, staged.count)
-                    trafficClass = InnerPacket.trafficClass(bytes, isIPv6: bytes.byte(0) >> 4 == 6) & 3
+                    trafficClass = InnerPacket.outerTrafficClass(bytes, isIPv6: bytes.byte(0) >> 4 == 6)
                 }
                 append(textBytes: staged.count, mtu: mtu, peer: peer, path: path, trafficClass: trafficClass)
             }

@@ -139,7 +139,7 @@ struct TransmitLoop: ~Copyable {
         case .down: return
         }
         let mtu = device.pointee.maximumTransmissionUnit.load(ordering: .relaxed)
-        let trafficClass = InnerPacket.trafficClass(packet, isIPv6: inner.isIPv6) & 3
+        let trafficClass = InnerPacket.outerTrafficClass(packet, isIPv6: inner.isIPv6)
         let limit = DatagramSender.trainBytes(isIPv6: path.isIPv6) &- Message.Data.overheadByteCount
         // Packets that wait go first: this one joins them.
         let mustWait = !peer.pointee.staged.isEmpty
