@@ -21,6 +21,7 @@ struct Verb: Sendable {
 
     static let all: [Verb] = [
         .run, .attach, .detach, .execute, .list, .show, .check, .set, .collect, .repair, .genkey, .genpsk, .pubkey,
+        .doctor, .log,
     ]
 }
 
