@@ -1,0 +1,104 @@
+#!/bin/bash
+# limit: 300 s
+# The kernel backend of swg-ns on the real driver: attach, detach, run, set, CNI; what appears where, and that
+# nothing stays behind.
+source "$(dirname "$0")/../../lib/test.sh"
+make_gateway
+conf=$test_folder/client1.conf
+fetch() { ip netns exec pod busybox wget -q -T 20 -O - "http://10.99.0.1/"; }
+inventory >before
+
+# Where the host's interfaces are watched, no WireGuard interface is ever seen.
+ip -o monitor link >monitor 2>&1 &
+monitor=$!
+ip netns add pod
+expect_status 0 swg-ns attach --engine auto --id first --wait=60 "$conf" --netns pod
+expect_output '[Kk]ernel'
+ok "auto takes the kernel and says so"
+[ "$(ip -n pod -o link show type wireguard | wc -l)" = 1 ] || fail "no wireguard interface in the target"
+fetch | grep -q 'hello from behind' || fail "no page through the tunnel"
+port=$(ip netns exec pod wg show wg0 listen-port)
+ss -Huln | grep -q ":$port " || fail "the UDP socket is not in the birthplace"
+[ -z "$(ip netns exec pod ss -Hulnp | grep ":$port " || true)" ] || fail "the UDP socket is in the target"
+! grep -q wg0 monitor || fail "the interface was seen outside of its target: $(cat monitor)"
+[ -z "$(ip -o link show type wireguard)" ] || fail "a wireguard interface is on the host"
+ok "P2: the device appears in the target alone, its socket lives in the birthplace"
+expect_status 0 swg-ns check first
+ok "check proves P1 to P3"
+
+# A reload changes what differs and nothing else: the session lives on.
+shaken=$(ip netns exec pod wg show wg0 latest-handshakes)
+sed 's/^AllowedIPs.*/AllowedIPs = 10.99.0.0\/16, fd99::\/64, 0.0.0.0\/0\nPersistentKeepalive = 25/' "$conf" >changed.conf
+chmod 600 changed.conf
+expect_status 0 swg-ns set first "$PWD/changed.conf"
+[ "$(ip netns exec pod wg show wg0 latest-handshakes)" = "$shaken" ] || fail "the session was dropped by a reload"
+ip netns exec pod wg showconf wg0 | grep -q 'PersistentKeepalive = 25' || fail "set did not set"
+[ "$(ip netns exec pod wg show wg0 allowed-ips | cut -f 2 | tr ' ' '\n' | sort | paste -sd' ')" = "0.0.0.0/0 10.99.0.0/16 fd99::/64" ] ||
+    fail "allowed IPs after set: $(ip netns exec pod wg show wg0 allowed-ips)"
+fetch >/dev/null || fail "no page after set"
+ok "set applies the difference and keeps the session"
+
+expect_status 0 swg-ns detach first
+expect_status 0 swg-ns detach first
+ip netns delete pod
+kill $monitor
+inventory >after
+same_inventory before after
+ok "P4: detach leaves nothing, twice"
+
+# From the engine to the kernel and back, in one namespace with the same key.
+ip netns add pod
+for backend in userspace kernel userspace; do
+    expect_status 0 swg-ns attach --engine $backend --id turn --wait=60 "$conf" --netns pod
+    fetch | grep -q 'hello from behind' || fail "no page with $backend"
+    expect_status 0 swg-ns detach turn
+done
+ok "a host goes from engine to kernel and back"
+
+expect_status 0 swg-ns run --engine kernel "$conf" -- busybox wget -q -T 20 -O - http://10.99.0.1/
+expect_output 'hello from behind'
+ok "run with the kernel"
+
+# 2,000 peers, 130,000 allowed IPs: written through attach, read back by wg.
+{
+    printf '[Interface]\nPrivateKey = %s\nAddress = 10.0.0.1/32\nTable = off\nListenPort = 51999\n' "$(cat client2.key)"
+    head -c 64000 /dev/urandom | base64 -w 0 | fold -w 43 | head -n 2000 | awk '{
+        # 43 characters of base64 whose last one leaves no bit over.
+        printf "[Peer]\nPublicKey = %s%s=\nAllowedIPs = ", substr($0, 1, 42), "A"
+        for (i = 0; i < 65; i++) { n = (NR - 1) * 65 + i; printf "%s10.%d.%d.%d/32", i ? ", " : "", n / 65536, n / 256 % 256, n % 256 }
+        print ""
+    }'
+} >large.conf
+chmod 600 large.conf
+[ "$(grep -c PublicKey large.conf)" = 2000 ] || fail "the large configuration is not what it should be"
+expect_status 0 swg-ns attach --engine kernel --id large "$PWD/large.conf" --netns pod
+flat() { awk '/PublicKey/ { key = $3 } /AllowedIPs/ { sub(/.*= /, ""); n = split($0, a, /, */); for (i = 1; i <= n; i++) print key, a[i] }' | sort; }
+flat <large.conf >wanted
+ip netns exec pod wg showconf wg0 | flat >found
+[ "$(wc -l <wanted)" = 130000 ] || fail "not 130,000 allowed IPs"
+cmp wanted found || fail "what the driver holds is not what was written"
+expect_status 0 swg-ns detach large
+ok "2,000 peers and 130,000 allowed IPs are written exactly"
+
+# Without the right to: the reason, and nothing half made.
+inventory >before
+expect_status 1 setpriv --bounding-set -net_admin --inh-caps -net_admin swg-ns attach --engine kernel --id not "$conf" --netns pod
+expect_output 'CAP_NET_ADMIN|EPERM|not permitted'
+inventory >after
+same_inventory before after
+ok "without CAP_NET_ADMIN it says so and leaves nothing"
+
+cni() { # cni COMMAND
+    CNI_COMMAND=$1 CNI_CONTAINERID=box1 CNI_NETNS=/run/netns/pod CNI_IFNAME=eth0 CNI_PATH=$SWG_BIN swg-cni
+}
+network() { # network [PREVRESULT]
+    printf '{"cniVersion":"1.0.0","name":"egress","type":"swg-cni","engine":"kernel","config":"%s"%s}' "$conf" "${1:+,\"prevResult\":$1}"
+}
+result=$(network | cni ADD) || fail "CNI ADD: $result"
+ip -n pod -o link show dev eth0 type wireguard | grep -q eth0 || fail "CNI made no wireguard interface"
+wait_until 60 fetch || fail "no page through the CNI's tunnel"
+network "$result" | cni CHECK || fail "CNI CHECK"
+network "$result" | cni DEL || fail "CNI DEL"
+network | cni DEL || fail "CNI DEL, again"
+[ -z "$(ip -n pod -o link show type wireguard)" ] || fail "CNI left the interface"
+ok "CNI ADD, CHECK, DEL with the kernel"
