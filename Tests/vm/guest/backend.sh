@@ -5,7 +5,7 @@
 source "$(dirname "$0")/../../lib/test.sh"
 make_gateway
 conf=$test_folder/client1.conf
-fetch() { ip netns exec pod busybox wget -q -T 20 -O - "http://10.99.0.1/"; }
+fetch() { ip netns exec pod curl -s -m 20 http://10.99.0.1/; }
 inventory >before
 
 # Where the host's interfaces are watched, no WireGuard interface is ever seen.
@@ -55,14 +55,14 @@ for backend in userspace kernel userspace; do
 done
 ok "a host goes from engine to kernel and back"
 
-expect_status 0 swg-ns run --engine kernel "$conf" -- busybox wget -q -T 20 -O - http://10.99.0.1/
+expect_status 0 swg-ns run --engine kernel "$conf" -- curl -s -m 20 http://10.99.0.1/
 expect_output 'hello from behind'
 ok "run with the kernel"
 
 # 2,000 peers, 130,000 allowed IPs: written through attach, read back by wg.
 {
     printf '[Interface]\nPrivateKey = %s\nAddress = 10.0.0.1/32\nTable = off\nListenPort = 51999\n' "$(cat client2.key)"
-    head -c 64000 /dev/urandom | base64 -w 0 | fold -w 43 | head -n 2000 | awk '{
+    head -c 66000 /dev/urandom | base64 -w 0 | fold -w 43 | head -n 2000 | awk '{
         # 43 characters of base64 whose last one leaves no bit over.
         printf "[Peer]\nPublicKey = %s%s=\nAllowedIPs = ", substr($0, 1, 42), "A"
         for (i = 0; i < 65; i++) { n = (NR - 1) * 65 + i; printf "%s10.%d.%d.%d/32", i ? ", " : "", n / 65536, n / 256 % 256, n % 256 }

@@ -19,7 +19,7 @@ make_birthplace() {
     ip -n gateway route replace 198.51.100.0/24 via 192.0.2.1
     sysctl -qw net.ipv4.ip_forward=1
 }
-fetch() { ip netns exec pod busybox wget -q -T 10 -O - "http://10.99.0.1/"; }
+fetch() { ip netns exec pod curl -s -m 10 http://10.99.0.1/; }
 attach() {
     make_birthplace
     ip netns add pod
@@ -62,9 +62,10 @@ nothing_left "the target, then the birthplace"
 attach
 ip netns exec pod sleep 1000 &
 holder=$!
-wait_until 10 test "$(readlink /proc/$holder/ns/net)" != "$(readlink /proc/self/ns/net)"
+inside() { [ "$(readlink /proc/$holder/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
+wait_until 10 inside
 ip netns delete pod
-nsenter --net=/proc/$holder/ns/net busybox wget -q -T 10 -O /dev/null http://10.99.0.1/ || fail "the tunnel went with the name"
+nsenter --net=/proc/$holder/ns/net curl -s -m 10 -o /dev/null http://10.99.0.1/ || fail "the tunnel went with the name"
 kill $holder
 wait $holder || true
 nothing_left "the name, then the last process of the target"
