@@ -107,6 +107,16 @@ let fuzzers: [Target] = [
     fuzzer("ConfigurationFuzz", ["WireGuardConfig"]),
 ]
 
+// Only for Tests/Benchmarks: it looks inside the engine, so it needs -enable-testing.
+let benchmarks: [Target] =
+    Context.environment["SWG_BENCHMARKS"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "stages", dependencies: ["WireGuardEngine"], path: "Tests/Benchmarks/stages",
+            cSettings: gnu, swiftSettings: strict, linkerSettings: hardened)
+    ]
+
 // SWG_TESTS=NetlinkTests,TunnelsTests swift test … builds those suites and what they need, nothing else.
 let chosen = Context.environment["SWG_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
 
@@ -118,5 +128,5 @@ let chosenTargets = chosen.map { wanted in
 let package = Package(
     name: "swg-ns",
     targets: Context.environment["SWG_FUZZ"] != nil
-        ? libraries + fuzzers : chosenTargets ?? sources + testSupport + testTargets
+        ? libraries + fuzzers : chosenTargets ?? sources + benchmarks + testSupport + testTargets
 )

@@ -3,10 +3,10 @@ import CSodium
 /// BLAKE2s (RFC 7693): the hash and the keyed MAC of WireGuard. libsodium has only BLAKE2b, so this one is ours.
 ///
 /// Theory of operation. The state is a plain value without any allocation, so a handshake hashes on the stack of
-/// the control thread and the receive thread checks mac1 without touching the heap. The four rows of the working
-/// vector are four SIMD4 values: one row operation is the four column (or, after rotating the rows, diagonal)
-/// steps of the RFC's G at once. No branch or address depends on the data. Whoever puts secrets in calls
-/// `finish`, which wipes the state, or `wipe`.
+/// the control thread and the receive thread checks mac1 without touching the heap. The compression is written
+/// out in scalars: its four independent steps fill a CPU's units, and SIMD4 values of the Swift baseline (SSE2, without
+/// a rotation or a byte shuffle) took three times as long. No branch or address depends on the data. Whoever puts
+/// secrets in calls `finish`, which wipes the state, or `wipe`.
 public struct BLAKE2s {
     /// HASHLEN of the whitepaper.
     public static let hashByteCount = 32
@@ -97,82 +97,89 @@ public struct BLAKE2s {
     }
 
     // IV of RFC 7693 §2.6 (that of SHA-256).
-    private static let initialLow = SIMD4<UInt32>(0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A)
-    private static let initialHigh = SIMD4<UInt32>(0x510E_527F, 0x9B05_688C, 0x1F83_D9AB, 0x5BE0_CD19)
+    fileprivate static let initialLow = SIMD4<UInt32>(0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A)
+    fileprivate static let initialHigh = SIMD4<UInt32>(0x510E_527F, 0x9B05_688C, 0x1F83_D9AB, 0x5BE0_CD19)
 
     /// F of RFC 7693 §3.2 over `block`.
     private mutating func compress(byteCount: Int, isLast: Bool) {
         compressed &+= UInt64(truncatingIfNeeded: byteCount)
-        var work = Rounds(
-            a: low, b: high, c: BLAKE2s.initialLow,
-            d: BLAKE2s.initialHigh
-                ^ SIMD4(
-                    UInt32(truncatingIfNeeded: compressed), UInt32(truncatingIfNeeded: compressed &>> 32),
-                    isLast ? .max : 0, 0))
-        let (m0, m1, m2, m3) = (
-            block.0[0].littleEndian, block.0[1].littleEndian, block.0[2].littleEndian, block.0[3].littleEndian
-        )
-        let (m4, m5, m6, m7) = (
-            block.1[0].littleEndian, block.1[1].littleEndian, block.1[2].littleEndian, block.1[3].littleEndian
-        )
-        let (m8, m9, m10, m11) = (
-            block.2[0].littleEndian, block.2[1].littleEndian, block.2[2].littleEndian, block.2[3].littleEndian
-        )
-        let (m12, m13, m14, m15) = (
-            block.3[0].littleEndian, block.3[1].littleEndian, block.3[2].littleEndian, block.3[3].littleEndian
-        )
-        // SIGMA of RFC 7693 §2.7, one line per round; columns, then diagonals, even and odd words apart.
-        work.round(.init(m0, m2, m4, m6), .init(m1, m3, m5, m7), .init(m8, m10, m12, m14), .init(m9, m11, m13, m15))
-        work.round(.init(m14, m4, m9, m13), .init(m10, m8, m15, m6), .init(m1, m0, m11, m5), .init(m12, m2, m7, m3))
-        work.round(.init(m11, m12, m5, m15), .init(m8, m0, m2, m13), .init(m10, m3, m7, m9), .init(m14, m6, m1, m4))
-        work.round(.init(m7, m3, m13, m11), .init(m9, m1, m12, m14), .init(m2, m5, m4, m15), .init(m6, m10, m0, m8))
-        work.round(.init(m9, m5, m2, m10), .init(m0, m7, m4, m15), .init(m14, m11, m6, m3), .init(m1, m12, m8, m13))
-        work.round(.init(m2, m6, m0, m8), .init(m12, m10, m11, m3), .init(m4, m7, m15, m1), .init(m13, m5, m14, m9))
-        work.round(.init(m12, m1, m14, m4), .init(m5, m15, m13, m10), .init(m0, m6, m9, m8), .init(m7, m3, m2, m11))
-        work.round(.init(m13, m7, m12, m3), .init(m11, m14, m1, m9), .init(m5, m15, m8, m2), .init(m0, m4, m6, m10))
-        work.round(.init(m6, m14, m11, m0), .init(m15, m9, m3, m8), .init(m12, m13, m1, m10), .init(m2, m7, m4, m5))
-        work.round(.init(m10, m8, m7, m1), .init(m2, m4, m6, m5), .init(m15, m9, m3, m13), .init(m11, m14, m12, m0))
-        low ^= work.a ^ work.c
-        high ^= work.b ^ work.d
+        var v = WorkingVector(
+            low, high, UInt32(truncatingIfNeeded: compressed), UInt32(truncatingIfNeeded: compressed &>> 32),
+            isLast ? .max : 0)
+        let (m0, m1, m2, m3) = words(block.0)
+        let (m4, m5, m6, m7) = words(block.1)
+        let (m8, m9, m10, m11) = words(block.2)
+        let (m12, m13, m14, m15) = words(block.3)
+        // SIGMA of RFC 7693 §2.7, one line per round.
+        v.round(m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15)
+        v.round(m14, m10, m4, m8, m9, m15, m13, m6, m1, m12, m0, m2, m11, m7, m5, m3)
+        v.round(m11, m8, m12, m0, m5, m2, m15, m13, m10, m14, m3, m6, m7, m1, m9, m4)
+        v.round(m7, m9, m3, m1, m13, m12, m11, m14, m2, m6, m5, m10, m4, m0, m15, m8)
+        v.round(m9, m0, m5, m7, m2, m4, m10, m15, m14, m1, m11, m12, m6, m8, m3, m13)
+        v.round(m2, m12, m6, m10, m0, m11, m8, m3, m4, m13, m7, m5, m15, m14, m1, m9)
+        v.round(m12, m5, m1, m15, m14, m13, m4, m10, m0, m7, m6, m3, m9, m2, m8, m11)
+        v.round(m13, m11, m7, m14, m12, m1, m3, m9, m5, m0, m15, m4, m8, m6, m2, m10)
+        v.round(m6, m15, m14, m9, m11, m3, m0, m8, m12, m2, m13, m7, m1, m4, m10, m5)
+        v.round(m10, m2, m8, m4, m7, m6, m1, m5, m15, m11, m9, m14, m3, m12, m13, m0)
+        low ^= v.low
+        high ^= v.high
     }
 }
 
-/// The working vector v[0..15] as rows.
-private struct Rounds {
-    var a: SIMD4<UInt32>
-    var b: SIMD4<UInt32>
-    var c: SIMD4<UInt32>
-    var d: SIMD4<UInt32>
+@inline(__always)
+private func words(_ part: SIMD4<UInt32>) -> (UInt32, UInt32, UInt32, UInt32) {
+    (part[0].littleEndian, part[1].littleEndian, part[2].littleEndian, part[3].littleEndian)
+}
 
+/// v[0..15] of RFC 7693 §3.2.
+private struct WorkingVector {
+    private var v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14, v15: UInt32
+
+    @inline(__always)
+    init(_ low: SIMD4<UInt32>, _ high: SIMD4<UInt32>, _ countLow: UInt32, _ countHigh: UInt32, _ final: UInt32) {
+        let (first, second) = (BLAKE2s.initialLow, BLAKE2s.initialHigh)
+        (v0, v1, v2, v3) = (low[0], low[1], low[2], low[3])
+        (v4, v5, v6, v7) = (high[0], high[1], high[2], high[3])
+        (v8, v9, v10, v11) = (first[0], first[1], first[2], first[3])
+        (v12, v13, v14, v15) = (second[0] ^ countLow, second[1] ^ countHigh, second[2] ^ final, second[3])
+    }
+
+    /// The two halves, folded: what h is mixed with.
+    @inline(__always)
+    var low: SIMD4<UInt32> { SIMD4(v0 ^ v8, v1 ^ v9, v2 ^ v10, v3 ^ v11) }
+    @inline(__always)
+    var high: SIMD4<UInt32> { SIMD4(v4 ^ v12, v5 ^ v13, v6 ^ v14, v7 ^ v15) }
+
+    /// Four columns, then four diagonals.
     @inline(__always)
     mutating func round(
-        _ columnEven: SIMD4<UInt32>, _ columnOdd: SIMD4<UInt32>, _ diagonalEven: SIMD4<UInt32>,
-        _ diagonalOdd: SIMD4<UInt32>
+        _ m0: UInt32, _ m1: UInt32, _ m2: UInt32, _ m3: UInt32, _ m4: UInt32, _ m5: UInt32, _ m6: UInt32, _ m7: UInt32,
+        _ m8: UInt32, _ m9: UInt32, _ m10: UInt32, _ m11: UInt32, _ m12: UInt32, _ m13: UInt32, _ m14: UInt32,
+        _ m15: UInt32
     ) {
-        mix(columnEven, columnOdd)
-        b = .init(b[1], b[2], b[3], b[0])
-        c = .init(c[2], c[3], c[0], c[1])
-        d = .init(d[3], d[0], d[1], d[2])
-        mix(diagonalEven, diagonalOdd)
-        b = .init(b[3], b[0], b[1], b[2])
-        c = .init(c[2], c[3], c[0], c[1])
-        d = .init(d[1], d[2], d[3], d[0])
-    }
-
-    /// G of RFC 7693 §3.1 in all four lanes.
-    @inline(__always)
-    private mutating func mix(_ even: SIMD4<UInt32>, _ odd: SIMD4<UInt32>) {
-        a = a &+ b &+ even
-        d ^= a
-        d = d &>> 16 | d &<< 16
-        c = c &+ d
-        b ^= c
-        b = b &>> 12 | b &<< 20
-        a = a &+ b &+ odd
-        d ^= a
-        d = d &>> 8 | d &<< 24
-        c = c &+ d
-        b ^= c
-        b = b &>> 7 | b &<< 25
+        mix(&v0, &v4, &v8, &v12, m0, m1)
+        mix(&v1, &v5, &v9, &v13, m2, m3)
+        mix(&v2, &v6, &v10, &v14, m4, m5)
+        mix(&v3, &v7, &v11, &v15, m6, m7)
+        mix(&v0, &v5, &v10, &v15, m8, m9)
+        mix(&v1, &v6, &v11, &v12, m10, m11)
+        mix(&v2, &v7, &v8, &v13, m12, m13)
+        mix(&v3, &v4, &v9, &v14, m14, m15)
     }
 }
+
+/// G of RFC 7693 §3.1.
+@inline(__always)
+private func mix(_ a: inout UInt32, _ b: inout UInt32, _ c: inout UInt32, _ d: inout UInt32, _ x: UInt32, _ y: UInt32) {
+    a = a &+ b &+ x
+    d = rotated(d ^ a, by: 16)
+    c = c &+ d
+    b = rotated(b ^ c, by: 12)
+    a = a &+ b &+ y
+    d = rotated(d ^ a, by: 8)
+    c = c &+ d
+    b = rotated(b ^ c, by: 7)
+}
+
+@inline(__always)
+private func rotated(_ word: UInt32, by bits: UInt32) -> UInt32 { word &>> bits | word &<< (32 &- bits) }
