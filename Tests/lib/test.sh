@@ -148,7 +148,7 @@ CONF
 capture() {
     local file=$1 interface=$2
     shift 2
-    tcpdump -U -n -i "$interface" -w "$file" "$@" 2>"$file.log" &
+    tcpdump --immediate-mode -U -n -i "$interface" -w "$file" "$@" 2>"$file.log" &
     capture_pid=$!
     wait_until 5 grep -q listening "$file.log" || fail "tcpdump does not start: $(cat "$file.log")"
 }

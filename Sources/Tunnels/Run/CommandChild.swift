@@ -114,7 +114,7 @@ enum CommandChild {
     /// 4. The file tree.
     private static func arrangeFiles(_ setup: CommandSetup) throws(CommandFailure) {
         do throws(MountError) {
-            try MountExecutor.carryOut(setup.files.plan())
+            try MountExecutor.carryOut(setup.mounts)
         } catch {
             throw CommandFailure("covering the host's files", error)
         }

@@ -18,7 +18,8 @@ struct CommandSetup {
     /// `NAME=value`, confined.
     var environment: [String]
     var user: InvokingUser
-    var files: ConfinedFiles
+    /// Made in the caller's namespaces: it depends on what listens there.
+    var mounts: MountPlan
     /// Of `--strict`; nil otherwise.
     var filter: SystemCallFilter?
     var workingDirectory: String?
@@ -67,7 +68,8 @@ extension CommandSetup {
             place: place, command: command,
             environment: CommandEnvironment.confined(
                 environment, for: user, runtimeDirectory: files.commandRuntimeDirectory),
-            user: user, files: files, filter: filter, workingDirectory: currentDirectory(), signalMask: signalMask,
+            user: user, mounts: files.plan(), filter: filter, workingDirectory: currentDirectory(),
+            signalMask: signalMask,
             parent: getpid())
     }
 }

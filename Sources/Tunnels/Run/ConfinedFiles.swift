@@ -13,7 +13,7 @@ import LinuxSystem
 /// and masked one by one: good enough for ordinary programs. Files in /tmp and in the home directory stay
 /// visible, except under --strict, where /tmp, /dev and /proc are new as well.
 ///
-/// Planned in the child, before it leaves the caller's namespaces, carried out in it after.
+/// Planned in the caller's namespaces, whose sockets count; carried out by the child in its own.
 struct ConfinedFiles {
     var resolver: ResolverFiles
     var user: InvokingUser

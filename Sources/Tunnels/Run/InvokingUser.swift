@@ -43,11 +43,8 @@ struct InvokingUser: Hashable, Sendable {
     var isChange: Bool { uid != getuid() || uid != geteuid() || gid != getegid() }
 
     private static func caller() -> InvokingUser {
-        var user = fromDatabase(uid: getuid(), fallbackGroup: getgid())
-        // As the process has them: the user database may say something newer.
-        user.gid = getgid()
-        user.groups = nil
-        return user
+        // As the process has them: the user database may say something newer, and slowly.
+        InvokingUser(uid: getuid(), gid: getgid(), groups: nil)
     }
 
     private static func parse(_ text: String) throws(TunnelError) -> InvokingUser {
