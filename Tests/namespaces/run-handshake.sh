@@ -22,7 +22,9 @@ fails port 'nobody listens on UDP port 51821 \(ICMP port unreachable\)'
 variant route 's/192.0.2.2/203.0.113.9/'
 fails route 'no route to 203.0.113.9'
 variant neighbour 's/192.0.2.2/192.0.2.200/'
-fails neighbour '192.0.2.200 cannot be reached'
+expect_status 125 swg root run --wait=4 /srv/neighbour.conf -- touch /srv/started
+expect_output '192.0.2.200 cannot be reached'
+ok "no handshake: neighbour"
 variant key "s|^PublicKey.*|PublicKey = $(wg genkey | wg pubkey)|"
 fails key 'no answer at all.*wrong PublicKey'
 variant name 's/192.0.2.2:/swg.invalid:/'

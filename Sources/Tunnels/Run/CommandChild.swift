@@ -161,10 +161,17 @@ enum CommandChild {
             try attempt("installing the system-call filter") { () throws(SystemError) in try filter.install() }
         }
         if let program = arguments.pointer[0] { execvpe(program, arguments.pointer, environment.pointer) }
-        let error = Errno.current
-        let text = "cannot run \(printable(setup.command[0])): \(error)"
-        try? channel.send(.execFailed, text)
-        return (error.rawValue == ENOENT ? RunStatus.notFound : RunStatus.cannotExecute)
+        var error = Errno.current
+        // A directory of PATH that may not be searched hides that the command is in none of them.
+        if error.rawValue == EACCES, !isThere(setup.command[0]) { error = Errno(ENOENT) }
+        try? channel.send(.execFailed, "cannot run \(printable(setup.command[0])): \(error)")
+        return error.rawValue == ENOENT ? RunStatus.notFound : RunStatus.cannotExecute
+    }
+
+    private static func isThere(_ command: String) -> Bool {
+        if command.contains("/") { return true }
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+        return path.split(separator: ":").contains { File.exists("\($0)/\(command)") }
     }
 
     private static func say(

@@ -32,10 +32,12 @@ struct CommandHandshake {
 
     /// All that is known about why it did not happen, and what silence can mean.
     ///
-    /// - Parameter engineLog: what the engine wrote; empty with the kernel's driver.
-    func diagnosis(engineLog: String) -> TunnelError {
+    /// - Parameters:
+    ///   - probe: the question that was asked meanwhile.
+    ///   - engineLog: what the engine wrote; empty with the kernel's driver.
+    func diagnosis(_ probe: EndpointProbe?, engineLog: String) -> TunnelError {
         let after = "no handshake with \(endpoint) within \(Int(seconds.rounded(.up))) s"
-        if let refusal = EndpointProbe.refusal(of: endpoint) {
+        if let refusal = (probe ?? EndpointProbe(endpoint)).refusal() {
             return TunnelError(.handshake, "\(after): \(refusal.text)", cure: refusal.cure)
         }
         let received = (try? device.status())?.peers[peer.publicKey]?.receivedBytes ?? 0

@@ -7,22 +7,33 @@ import LinuxSystem
 ///
 /// What is sent has the size and type of a handshake initiation and random content: a WireGuard peer drops it
 /// without a word, and on the wire it is nothing but WireGuard. Only after a wait has failed.
-enum EndpointProbe {
+final class EndpointProbe {
     struct Refusal {
         let text: String
         let cure: String
     }
 
-    /// How long an ICMP error may take, in milliseconds.
-    private static let patience: Int32 = 400
+    /// A neighbour that does not answer is given up by the kernel after three seconds: so long before the end of
+    /// a wait the question has to be asked.
+    static let leadSeconds = 3.5
+    /// How long an ICMP error may still take at the end, in milliseconds.
+    private static let patience: Int32 = 300
 
-    /// Nil when nobody refuses.
-    static func refusal(of endpoint: Endpoint) -> Refusal? {
+    private let endpoint: Endpoint
+    private var socket: FileDescriptor?
+    private var refusalAtOnce: Refusal?
+
+    /// Asks.
+    init(_ endpoint: Endpoint) {
+        self.endpoint = endpoint
         let family = endpoint.address.isIPv4 ? AF_INET : AF_INET6
-        let number = socket(family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard number >= 0 else { return nil }
-        let socket = FileDescriptor(owning: number)
-        guard connect(socket, endpoint) == 0 else { return describe(errno, endpoint) }
+        let number = Glibc.socket(family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard number >= 0 else { return }
+        let opened = FileDescriptor(owning: number)
+        guard EndpointProbe.connect(opened, endpoint) == 0 else {
+            refusalAtOnce = EndpointProbe.describe(errno, endpoint)
+            return
+        }
         var initiation = [UInt8](repeating: 0, count: 148)
         initiation.withUnsafeMutableBytes { fillRandom($0) }
         initiation.replaceSubrange(0..<4, with: [1, 0, 0, 0])
@@ -32,13 +43,21 @@ enum EndpointProbe {
         setsockopt(
             number, level, endpoint.address.isIPv4 ? IP_RECVERR : IPV6_RECVERR, &on, socklen_t(MemoryLayout<Int32>.size)
         )
-        guard send(number, &initiation, initiation.count, Int32(MSG_NOSIGNAL)) >= 0 else {
-            return describe(errno, endpoint)
+        if send(number, &initiation, initiation.count, Int32(MSG_NOSIGNAL)) < 0 {
+            refusalAtOnce = EndpointProbe.describe(errno, endpoint)
         }
-        guard (try? waitReadable(number, milliseconds: patience)) == true else { return nil }
+        socket = consume opened
+    }
+
+    /// What the network has said; nil when nobody refuses.
+    func refusal() -> Refusal? {
+        if let refusalAtOnce { return refusalAtOnce }
+        guard let opened = socket.take() else { return nil }
+        let number = opened.rawValue
+        guard (try? waitReadable(number, milliseconds: Self.patience)) == true else { return nil }
         var byte: UInt8 = 0
         guard recv(number, &byte, 1, Int32(MSG_DONTWAIT)) < 0 else { return nil }
-        return describe(errno, endpoint)
+        return EndpointProbe.describe(errno, endpoint)
     }
 
     private static func describe(_ error: Int32, _ endpoint: Endpoint) -> Refusal? {

@@ -191,9 +191,13 @@ private final class RunSession {
         }
         try handshake.begin()
         let start = BootTime.now
+        var probe: EndpointProbe?
         while try !handshake.isDone() {
             let elapsed = Double(BootTime.now.since(start)) / 1e9
-            if elapsed >= seconds { throw handshake.diagnosis(engineLog: tunnel.engine?.log() ?? "") }
+            if elapsed >= seconds { throw handshake.diagnosis(probe, engineLog: tunnel.engine?.log() ?? "") }
+            if probe == nil, elapsed >= max(0.5, seconds - EndpointProbe.leadSeconds) {
+                probe = EndpointProbe(handshake.endpoint)
+            }
             if elapsed >= 0.5 {
                 status.show("swg-ns: waiting for a handshake with \(handshake.endpoint) … \(Int(elapsed)) s")
             }
