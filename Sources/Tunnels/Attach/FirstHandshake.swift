@@ -51,7 +51,7 @@ enum FirstHandshake {
         try trigger(device, peer)
         while true {
             try Interruption.checkpoint()
-            if try device.status().peers[peer.publicKey]?.lastHandshake != nil {
+            if try isDone(device, peer) {
                 return Double(BootTime.now.since(start)) / 1e9
             }
             if Double(BootTime.now.since(start)) / 1e9 >= seconds {
@@ -65,16 +65,28 @@ enum FirstHandshake {
     }
 
     /// Turning the keepalive on sends one at once, and that needs a session: no packet of ours gets into the
-    /// tunnel. It is set back to what the configuration says.
+    /// tunnel. It stays on until `isDone`: an engine that has not yet heard that its interface is up sends the
+    /// first one when it does.
     static func trigger(_ device: LiveDevice, _ peer: PeerConfiguration) throws(TunnelError) {
-        for seconds in peer.persistentKeepaliveSeconds == 0 ? [25, 0] : [0, peer.persistentKeepaliveSeconds] {
-            var change = PeerChange(publicKey: peer.publicKey)
-            change.updateOnly = true
-            change.persistentKeepaliveSeconds = UInt16(seconds)
-            var whole = DeviceChange()
-            whole.peers = [change]
-            try device.apply(whole)
-        }
+        if peer.persistentKeepaliveSeconds == 0 { try setKeepalive(25, of: peer, device) }
+    }
+
+    /// Whether the peer had its handshake; the keepalive is then what the configuration says.
+    static func isDone(_ device: LiveDevice, _ peer: PeerConfiguration) throws(TunnelError) -> Bool {
+        guard try device.status().peers[peer.publicKey]?.lastHandshake != nil else { return false }
+        if peer.persistentKeepaliveSeconds == 0 { try setKeepalive(0, of: peer, device) }
+        return true
+    }
+
+    private static func setKeepalive(
+        _ seconds: UInt16, of peer: PeerConfiguration, _ device: LiveDevice
+    ) throws(TunnelError) {
+        var change = PeerChange(publicKey: peer.publicKey)
+        change.updateOnly = true
+        change.persistentKeepaliveSeconds = seconds
+        var whole = DeviceChange()
+        whole.peers = [change]
+        try device.apply(whole)
     }
 }
 

@@ -28,7 +28,7 @@ struct CommandHandshake {
 
     func begin() throws(TunnelError) { try FirstHandshake.trigger(device, peer) }
 
-    func isDone() throws(TunnelError) -> Bool { try device.status().peers[peer.publicKey]?.lastHandshake != nil }
+    func isDone() throws(TunnelError) -> Bool { try FirstHandshake.isDone(device, peer) }
 
     /// All that is known about why it did not happen, and what silence can mean.
     ///

@@ -164,12 +164,15 @@ struct ReceiveLoop: ~Copyable {
         var countedBytes = 0
         var hasData = false
         var opened = 0
+        for index in 0..<count where packets[index].isOpened { opened &+= 1 }
+        // Before anything enters: the answer to the first packet of a new session may come back at once, and
+        // must find that session, and the path that the peer has roamed to.
+        if opened > 0 { receiver.arrived(keypair, path: runPath) }
         for index in 0..<count {
             guard packets[index].isOpened else {
                 countDropped()
                 continue
             }
-            opened &+= 1
             let text = UnsafeMutableRawPointer(packets[index].text)
             let length = Int(packets[index].length)
             switch receiver.mayEnter(UnsafeRawBufferPointer(start: text, count: length), from: keypair.pointee.peer) {
@@ -183,7 +186,7 @@ struct ReceiveLoop: ~Copyable {
             }
         }
         if opened > 0 {
-            receiver.received(keypair, path: runPath, hasData: hasData, countedBytes: countedBytes, now: now)
+            receiver.received(keypair, hasData: hasData, countedBytes: countedBytes, now: now)
             facts.pointee.authenticated.wrappingAdd(UInt64(truncatingIfNeeded: opened), ordering: .relaxed)
         }
     }

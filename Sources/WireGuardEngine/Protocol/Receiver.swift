@@ -70,18 +70,22 @@ struct Receiver: ~Copyable {
         return .packet(byteCount: packet.totalBytes, isIPv6: packet.isIPv6)
     }
 
-    /// What a run of authentic messages with one key means for the peer: it roams to where they came from (D9), a new
-    /// session is confirmed (S2), timers and counters move.
+    /// A run of authentic messages with one key: the peer roams to where they came from (D9), and a new session is
+    /// confirmed (S2). Before any packet of it enters the TUN, as in the kernel.
+    @inline(__always)
+    mutating func arrived(_ keypair: KeypairPointer, path: DatagramPath) {
+        let peer = keypair.pointee.peer
+        peer.pointee.roam(to: path)
+        if peer.pointee.keypairs.isUnconfirmed(keypair) { confirm(keypair) }
+    }
+
+    /// What that run means for timers and counters, afterwards.
     ///
     /// `hasData`: a text that was not empty was among them, good or bad. `countedBytes`: whole messages with their
     /// 32 bytes of overhead, of keepalives and packets that entered, not of refused ones (D11).
     @inline(__always)
-    mutating func received(
-        _ keypair: KeypairPointer, path: DatagramPath, hasData: Bool, countedBytes: Int, now: BootTime
-    ) {
+    mutating func received(_ keypair: KeypairPointer, hasData: Bool, countedBytes: Int, now: BootTime) {
         let peer = keypair.pointee.peer
-        peer.pointee.roam(to: path)
-        if peer.pointee.keypairs.isUnconfirmed(keypair) { confirm(keypair) }
         keepKeyFresh(peer, now)
         device.pointee.anyPacketReceived(peer)
         var wakes = device.pointee.anyPacketTraversal(peer, now)

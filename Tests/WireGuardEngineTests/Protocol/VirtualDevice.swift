@@ -220,10 +220,11 @@ final class VirtualDevice {
         }
         guard opened, receiver.admit(keypair, header.counter) else { return }
         admitted(keypair, header.counter)
+        receiver.arrived(keypair, path: path)
         var counted = message.count
         let entry = text.withUnsafeBytes { receiver.mayEnter($0, from: keypair.pointee.peer) }
         if case .refused = entry { counted = 0 }
-        receiver.received(keypair, path: path, hasData: !text.isEmpty, countedBytes: counted, now: now)
+        receiver.received(keypair, hasData: !text.isEmpty, countedBytes: counted, now: now)
         if case .packet(let byteCount, _) = entry { delivered.append(Array(text[..<byteCount])) }
     }
 
