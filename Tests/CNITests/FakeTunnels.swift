@@ -38,10 +38,12 @@ final class FakeTunnels: TunnelService {
     }
 
     func detach(_ id: TunnelID) throws(TunnelError) -> TeardownReport {
+        var report = TeardownReport()
         state.withLock {
-            TeardownReport(
-                removed: $0.attached.removeValue(forKey: id) == nil ? [] : [id], errors: $0.detachErrors)
+            if $0.attached.removeValue(forKey: id) != nil { report.removed = [id] }
+            report.errors = $0.detachErrors
         }
+        return report
     }
 
     func collect(runtime: String, network: String, keep: Set<Attachment>) throws(TunnelError) -> TeardownReport {
