@@ -22,6 +22,9 @@ extension PluginCall {
                 findings.append(
                     "CNI_NETNS=\(printable(environment.networkNamespace)) is not the namespace of tunnel \(id)")
             }
+            for finding in try service.check(id) where finding.verdict == .violated {
+                findings.append("\(finding.promise): \(finding.text)")
+            }
         } catch {
             if error.kind != .notFound { throw PluginError(error) }
             findings.append(

@@ -6,6 +6,7 @@ public protocol TunnelService: Sendable {
     func detach(_ id: TunnelID) throws(TunnelError) -> TeardownReport
     func collect(runtime: String, network: String, keep: Set<Attachment>) throws(TunnelError) -> TeardownReport
     func list() throws(TunnelError) -> [TunnelSummary]
+    func check(_ id: TunnelID) throws(TunnelError) -> [CheckFinding]
     func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord
     /// What keeps `attach` from working on this host; empty when nothing does.
     func readiness(_ engine: EngineChoice) -> [TunnelError]
