@@ -20,6 +20,7 @@ extension TunnelKeeper {
         let target = try TargetNetwork(namespace, record.namespace)
         do throws(SystemError) {
             var findings = try checkInterfaces(record, target)
+            findings += try checkAddresses(record, target)
             findings += checkSockets(record)
             if let engine = record.engineProcess { findings += EngineInspection.check(engine, record) }
             findings += checkDevice(record, target)
@@ -141,7 +142,7 @@ extension TunnelKeeper {
             let open = status.st_mode & 0o004 != 0
             findings.append(
                 .init(
-                    open ? .violated : .proven, "P3",
+                    open ? .note : .proven, "P3",
                     open
                         ? "\(path) is readable by everybody: chmod 600 \(path)" : "\(path) is not readable by everybody"
                 ))

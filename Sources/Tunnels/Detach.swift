@@ -34,6 +34,7 @@ extension TunnelKeeper {
                     try runner.perform(step)
                 }
                 if !errors.isEmpty { return errors }
+                EnginePlacement.remove(name: id.text)
             }
             do throws(SystemError) {
                 try state.remove(id)

@@ -63,7 +63,7 @@ import Testing
         #expect(placement.kind == .controlGroup(folders: folders))
         #expect(try File.readText("\(parent)/cgroup.procs") == "")
         child.kill()
-        placement.remove()
+        EnginePlacement.remove(name: "test\(getpid())")
         #expect(!File.exists(folders[0]))
     }
 }

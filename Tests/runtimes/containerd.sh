@@ -55,7 +55,7 @@ ok "a pod is behind its tunnel, and its addresses are the tunnel's"
 
 chosen=$(cri run two swg-ns/config=key2 || true)
 [ -n "$chosen" ] || { grep -i swg "$test_folder/containerd.log" | tail -n 3; fail "a pod's choice by annotation"; }
-jq -e '.configurationPath | endswith("key2.conf")' /run/swg-ns/tunnels/*/state.json | grep -q true || fail "the annotation did not choose key2"
+cat /run/swg-ns/tunnels/*/state.json | jq -r .configurationPath | grep -q '/key2.conf$' || fail "the annotation did not choose key2"
 if cri run three 2>"$test_folder/said"; then fail "a third key appeared"; fi
 grep -q "in use" "$test_folder/said" || { cat "$test_folder/said"; fail "the refusal does not say why"; }
 if cri run four swg-ns/config=../boss 2>"$test_folder/said"; then fail "a choice out of the pool was taken"; fi

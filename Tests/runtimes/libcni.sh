@@ -46,7 +46,7 @@ same
 for number in 1 2; do
     sed -i '/^Address/d' "$pool/key$number.conf"
     ip netns exec gateway wg set gateway0 peer "$(cat "$test_folder/client$number.pub")" \
-        allowed-ips "10.99.0.$((number + 9))/32,fd99::$((number + 9))/128"
+        allowed-ips "10.99.0.$((number + 9))/32,$(printf 'fd99::%x' $((number + 9)))/128"
 done
 list '.plugins[0].ipam = {type: "static", addresses: [{address: "10.99.0.10/32"}, {address: "fd99::a/128"}]}'
 driver add c1 >"$test_folder/result"
@@ -82,7 +82,7 @@ for number in 1 2; do
     ip netns exec gateway wg set gateway0 peer "$(cat "$test_folder/client$number.pub")" \
         allowed-ips "10.99.0.$((number + 1))/32,fd99::$((number + 1))/128"
 done
-list '.plugins += [{type: "tuning", sysctl: {"net.ipv4.conf.IFNAME.forwarding": "0"}}]'
+list '.plugins += [{type: "tuning", sysctl: {"net.ipv4.conf.eth0.forwarding": "0"}}]'
 driver add c1 >"$test_folder/result"
 behind_tunnel c1
 driver check c1

@@ -55,11 +55,13 @@ enum ControlGroup {
         return folders
     }
 
-    /// Removes folders of ended processes, and the common parent when it was the last.
-    static func remove(_ folders: [String]) {
-        for folder in folders {
-            rmdir(folder)
-            if let slash = folder.lastIndex(of: "/") { rmdir(String(folder[..<slash])) }
+    /// Removes the folders that `moveOut` made under this name, and the common parent when it was the last. They
+    /// are found by the name: a process that was killed in between left no list of them.
+    static func remove(name: String) {
+        guard let mounts = try? File.readText("/proc/self/mountinfo") else { return }
+        for place in Set(mountPoints(mountInformation: mounts).values) {
+            rmdir("\(place)/swg-ns/\(name)")
+            rmdir("\(place)/swg-ns")
         }
     }
 }

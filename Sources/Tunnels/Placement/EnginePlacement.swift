@@ -42,9 +42,10 @@ public struct EnginePlacement: Equatable, Sendable {
             }
         }
         do {
-            var folders: [String] = []
-            for one in [process] + descendants(of: process) {
-                for folder in try ControlGroup.moveOut(one, name: name) where !folders.contains(folder) {
+            var folders = try ControlGroup.moveOut(process, name: name)
+            // Only now: a worker that was forked while its parent moved was born in the old group.
+            for child in descendants(of: process) {
+                for folder in try ControlGroup.moveOut(child, name: name) where !folders.contains(folder) {
                     folders.append(folder)
                 }
             }
@@ -59,10 +60,8 @@ public struct EnginePlacement: Equatable, Sendable {
         }
     }
 
-    /// Removes what `place` made, after the engine has ended. A scope goes by itself.
-    public func remove() {
-        if case .controlGroup(let folders) = kind { ControlGroup.remove(folders) }
-    }
+    /// Removes what `place` made under this name, after the engine has ended. A scope goes by itself.
+    public static func remove(name: String) { ControlGroup.remove(name: name) }
 
     /// Children and their children. proc_pid_children(5).
     static func descendants(of process: Int32) -> [Int32] {
