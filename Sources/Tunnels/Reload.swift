@@ -34,10 +34,10 @@ extension TunnelKeeper {
     private func reload(_ record: inout TunnelRecord, _ source: ConfigurationSource?) throws(TunnelError)
         -> ReloadReport
     {
-        let plan = try plan(of: record, from: source)
         let target = try network(of: record)
         let device = try liveDevice(record, inside: target)
         let live = try device.status().configuration
+        let plan = try plan(of: record, from: source, updating: live)
         var report = ReloadReport(id: try TunnelID(record.id))
         report.warnings = plan.warnings
         guard plan.publicKey.base64 == record.publicKey else {
@@ -61,7 +61,10 @@ extension TunnelKeeper {
     }
 
     /// A plan with the options that the tunnel was made with.
-    func plan(of record: TunnelRecord, from source: ConfigurationSource? = nil) throws(TunnelError) -> TunnelPlan {
+    func plan(
+        of record: TunnelRecord, from source: ConfigurationSource? = nil,
+        updating live: DeviceConfiguration = DeviceConfiguration()
+    ) throws(TunnelError) -> TunnelPlan {
         guard let source = source ?? record.configurationPath.map({ .file($0) }) else {
             throw TunnelError(
                 .configurationFile, "tunnel \(record.id) was made from a pipe, and keys are kept in no state file",
@@ -74,7 +77,7 @@ extension TunnelKeeper {
         options.addresses = record.requestedAddresses?.compactMap { InterfaceAddress($0) }
         options.isForPlugin = record.owner != nil
         let loaded = try ConfigurationLoader.load(source, options)
-        return try Planner.plan(loaded, options, birthplace: try Birthplace().netlink)
+        return try Planner.plan(loaded, options, birthplace: try Birthplace().netlink, updating: live)
     }
 
     /// Addresses and routes: the difference between what was made and what is wanted.

@@ -82,5 +82,5 @@ import WireGuardUAPI
 #if DEBUG
     let mutationRounds = 3000
 #else
-    let mutationRounds = 150_000
+    let mutationRounds = 60_000
 #endif

@@ -160,6 +160,11 @@ let zeros = String(repeating: "00", count: 32)
     @Test func `U5: lines and requests have a limit, and the flood ends the connection`() {
         let long = "set=1\nfwmark=" + String(repeating: "0", count: 5000)
         #expect(requests(long, inPiecesOf: 100) == [.refused(Errno(EPROTO)), .hangUp])
+        #expect(requests(long + "\n\n") == [.refused(Errno(EPROTO)), .hangUp])
+        #expect(requests("set=1\nfwmark=" + String(repeating: "0", count: 1017) + "\n\n", inPiecesOf: 1000).count == 1)
+        #expect(
+            requests("set=1\nfwmark=" + String(repeating: "0", count: 1018) + "\n\n", inPiecesOf: 1000)
+                == [.refused(Errno(EPROTO)), .hangUp])
         #expect(requests(String(repeating: "g", count: 5000), inPiecesOf: 100) == [.hangUp])
         var limits = UAPILimits()
         limits.totalBytes = 200

@@ -43,15 +43,17 @@ extension TunnelKeeper {
 /// From a loaded configuration to a plan: options over file, endpoints resolved and the MTU found in the birth
 /// namespace, and a warning for whatever may not be meant.
 enum Planner {
+    /// `live` is the device of a tunnel that is there, for `AllowedIPs` that are changes (`+`, `-`) to what it has.
     static func plan(
-        _ loaded: LoadedConfiguration, _ options: PlanOptions, birthplace: RouteNetlink
+        _ loaded: LoadedConfiguration, _ options: PlanOptions, birthplace: RouteNetlink,
+        updating live: DeviceConfiguration = DeviceConfiguration()
     ) throws(TunnelError) -> TunnelPlan {
         let file = loaded.configuration
         let (servers, domains) = try dns(file, options)
         let resolver = EndpointResolver(birthplace: birthplace, mark: file.firewallMark ?? 0)
         let names = file.endpointNames
         let endpoints = Dictionary(uniqueKeysWithValues: zip(names, try resolver.resolve(names)))
-        let device = file.device { endpoints[$0] }
+        let device = file.device(updating: live) { endpoints[$0] }
         var plan = TunnelPlan(
             publicKey: loaded.privateKey.publicKey, device: device, interface: options.interface,
             addresses: try addresses(loaded, options), table: try table(file, options), mtu: 0, dnsServers: servers,
