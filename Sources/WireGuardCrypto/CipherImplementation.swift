@@ -10,14 +10,16 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     /// CTrainCipher in 512-bit vectors with IFMA.
     case avx512
 
-    /// What this machine can run and what passed the self-test, slowest first.
-    public static let available: [CipherImplementation] = {
-        precondition(sodium_init() >= 0, "libsodium refuses to start")
-        return allCases.filter { $0.isSupported && ($0 == .composed || CipherSelfTest.passes($0)) }
-    }()
+    /// All that this machine can run and that passed the self-test, slowest first: for tests and benchmarks.
+    public static let available = allCases.filter(isUsable)
 
-    /// The last of them. A wrong answer in the self-test, from a broken CPU or compiler, is no more than a loss of speed.
-    public static let fastest: CipherImplementation = available.last ?? .composed
+    /// The fastest of them. A wrong answer in the self-test, from a broken CPU or compiler, costs only speed.
+    public static let fastest = allCases.reversed().first(where: isUsable) ?? .composed
+
+    private static func isUsable(_ implementation: CipherImplementation) -> Bool {
+        precondition(sodium_init() >= 0, "libsodium refuses to start")
+        return implementation.isSupported && (implementation == .composed || CipherSelfTest.passes(implementation))
+    }
 
     /// Whether this CPU has the instructions.
     var isSupported: Bool {
