@@ -105,6 +105,8 @@ func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let fuzzers: [Target] = [
     fuzzer("UAPIFuzz", ["WireGuardUAPI"]),
     fuzzer("ConfigurationFuzz", ["WireGuardConfig"]),
+    fuzzer("DatagramFuzz", ["WireGuardEngine"]),
+    fuzzer("InnerPacketFuzz", ["WireGuardEngine"]),
 ]
 
 // Only for Tests/Benchmarks: it looks inside the engine, so it needs -enable-testing.

@@ -12,7 +12,7 @@ fuzz() {
     (
         cd "$root"
         SWG_FUZZ=1 flock "$scratch/lock" swift build -c release --sanitize=fuzzer --scratch-path "$scratch" \
-            --product "$product"
+            -Xswiftc -enable-testing --product "$product"
     ) >"$test_folder/build.log" 2>&1 || {
         tail -n 20 "$test_folder/build.log"
         fail "$product does not build"

@@ -102,7 +102,7 @@ extension Device {
         sendResponse(
             to: peer, state, remoteEphemeral: base + Message.Initiation.ephemeral,
             remoteIndex: base.littleEndian32(Message.Initiation.sender), at: now)
-        handshakeReceived(peer, byteCount: message.count, at: now)
+        handshakeReceived(peer, .receivedInitiation, byteCount: message.count, at: now)
     }
 
     /// Checklist T2: 50 a second and peer, on the boot clock.
@@ -131,7 +131,7 @@ extension Device {
         noteHandshake(peer, at: now)
         // Staged packets or an empty one: confirms the session to the responder (checklist S3).
         post(.keepalive, peer)
-        handshakeReceived(peer, byteCount: message.count, at: now)
+        handshakeReceived(peer, .receivedResponse, byteCount: message.count, at: now)
     }
 
     /// The state after a good response; nil for a bad one, which leaves the pending handshake as it was (checklist N9).
@@ -156,7 +156,8 @@ extension Device {
     }
 
     /// Counters and timers of any good handshake message (checklist D11, R1, R7).
-    private func handshakeReceived(_ peer: PeerPointer, byteCount: Int, at now: Moment) {
+    private func handshakeReceived(_ peer: PeerPointer, _ event: DeviceEvent, byteCount: Int, at now: Moment) {
+        observe(peer, event)
         peer.pointee.row.pointee.receivedBytes.wrappingAdd(UInt64(byteCount), ordering: .relaxed)
         record.pointee.anyPacketReceived(peer)
         wakes.formUnion(record.pointee.anyPacketTraversal(peer, now.boot))

@@ -16,6 +16,7 @@ extension Device {
         wakes.formUnion(record.pointee.anyPacketTraversal(peer, now.boot))
         record.pointee.anyPacketSent(peer)
         if let message { outgoing.append(message) }
+        observe(peer, .sendsInitiation(attempt: peer.pointee.timers.handshakeAttempts.load(ordering: .relaxed) + 1))
         handshakeInitiated(peer, at: now)
     }
 
@@ -104,6 +105,7 @@ extension Device {
         sessionDerived(peer, at: now)
         wakes.formUnion(record.pointee.anyPacketTraversal(peer, now.boot))
         record.pointee.anyPacketSent(peer)
+        observe(peer, .sendsResponse(index: index))
         outgoing.append(message)
     }
 

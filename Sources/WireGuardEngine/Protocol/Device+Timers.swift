@@ -21,7 +21,10 @@ extension Device {
             peer.pointee.clearSource()
             initiate(peer, at: now)
         }
-        if PeerTimers.expire(peer.pointee.timers.zeroKeys, now.boot) { forgetSession(of: peer) }
+        if PeerTimers.expire(peer.pointee.timers.zeroKeys, now.boot) {
+            observe(peer, .forgotKeys)
+            forgetSession(of: peer)
+        }
         if PeerTimers.expire(peer.pointee.timers.persistentKeepalive, now.boot),
             peer.pointee.timers.persistentKeepaliveSeconds.load(ordering: .relaxed) != 0
         {
@@ -32,6 +35,7 @@ extension Device {
     private func retransmitHandshake(_ peer: PeerPointer, at now: Moment) {
         let attempts = peer.pointee.timers.handshakeAttempts.load(ordering: .relaxed)
         if attempts > ProtocolLimits.maximumTimerHandshakes {
+            observe(peer, .gaveUp)
             PeerTimers.disarm(peer.pointee.timers.sendKeepalive)
             post(.purge, peer)
             if !PeerTimers.isPending(peer.pointee.timers.zeroKeys), record.pointee.mayArm(peer) {

@@ -39,6 +39,8 @@ final class Device {
     var jitter: JitterSource
     var outgoing: [OutgoingHandshake] = []
     var wakes: Wakes = []
+    /// Told of handshakes as they happen; must not call back.
+    var observe: (PeerPointer, DeviceEvent) -> Void = { _, _ in }
 
     /// `timestampFloor`: of an earlier life, or `.zero`.
     init(survivors: SurvivorTable, random: RandomSource, timestampFloor: TAI64N = .zero) {

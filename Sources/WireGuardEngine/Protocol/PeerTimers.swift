@@ -50,6 +50,7 @@ struct PeerTimers: ~Copyable {
             return false
         }
         deadline.store(nanoseconds, ordering: .sequentiallyConsistent)
+        Interleaving.point(.publish)
         return nextLook.load(ordering: .sequentiallyConsistent) > nanoseconds
     }
 

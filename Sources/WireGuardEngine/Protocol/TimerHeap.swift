@@ -14,6 +14,7 @@ struct TimerHeap {
         var time = peer.pointee.timers.earliest
         while true {
             peer.pointee.timers.nextLook.store(time, ordering: .sequentiallyConsistent)
+            Interleaving.point(.publish)
             let again = peer.pointee.timers.earliest
             if again >= time { break }
             time = again

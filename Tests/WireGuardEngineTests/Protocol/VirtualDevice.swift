@@ -35,12 +35,23 @@ final class VirtualDevice {
     /// Packets for which there was no peer or no endpoint.
     var unreachable = 0
 
-    /// Every nonce sealed with: the sending key and the counter. For the simulation's invariants.
-    var sealed: (_ keypair: KeypairPointer, _ counter: UInt64) -> Void = { _, _ in }
-    /// Every message admitted.
-    var admitted: (_ keypair: KeypairPointer, _ counter: UInt64) -> Void = { _, _ in }
-    /// After each call that ended: which handshake messages went out.
-    var sentHandshake: (_ kind: Message.Kind, _ peer: PublicKey?) -> Void = { _, _ in }
+    /// What happens, as it happens; for the simulation.
+    enum Event {
+        /// A nonce is used.
+        case seals(KeypairPointer, counter: UInt64)
+        /// A run was handed to UDP, one call of `sent`.
+        case sent(PublicKey, hasData: Bool)
+        /// There was no key to send with.
+        case hadNoKey(PublicKey)
+        /// A message passed tag and window.
+        case admitted(KeypairPointer, counter: UInt64, hasData: Bool)
+        case handshake(PublicKey, DeviceEvent)
+    }
+
+    var observe: ((Event) -> Void)? { didSet { observeHandshakes() } }
+    /// Somebody wrote control's, or tx's, eventfd.
+    var isControlWoken = false
+    var isTransmitWoken = false
 
     init(
         privateKey: PrivateKey, address: Endpoint, random: RandomSource = .system,
@@ -55,6 +66,16 @@ final class VirtualDevice {
             survivors: SurvivorTable(memory: survivorMemory), random: random, timestampFloor: timestampFloor)
         transmitter = Transmitter(device: device.record, jitterSeed: random.nextUInt64())
         receiver = Receiver(device: device.record)
+    }
+
+    private func observeHandshakes() {
+        guard observe != nil else { return }
+        device.observe = { [unowned self] peer, event in observe?(.handshake(peer.pointee.publicKey, event)) }
+    }
+
+    private func note(_ wakes: Wakes) {
+        if wakes.contains(.control) { isControlWoken = true }
+        if wakes.contains(.transmit) { isTransmitWoken = true }
     }
 
     deinit { survivorMemory.deallocate() }
@@ -73,6 +94,8 @@ final class VirtualDevice {
         transmitter = Transmitter(device: fresh.record, jitterSeed: random.nextUInt64())
         receiver = Receiver(device: fresh.record)
         device = fresh
+        observeHandshakes()
+        isTransmitWoken = false
         configure(fresh)
         fresh.setUp(true, at: now)
         fresh.finishRestore(at: now)
@@ -83,6 +106,7 @@ final class VirtualDevice {
 
     /// One slice of control.
     func runControl(at now: Moment) {
+        isControlWoken = false
         device.collectMail(at: now)
         while device.handleHandshake(at: now) { takeOutgoing() }
         device.expireTimers(at: now)
@@ -97,13 +121,13 @@ final class VirtualDevice {
                     source: address, destination: message.path.endpoint, bytes: message.withBytes { Array($0) },
                     trafficClass: message.trafficClass.rawValue))
             device.sent(message)
-            if let kind = outbox.last?.kind { sentHandshake(kind, message.peer?.pointee.publicKey) }
         }
-        _ = device.takeWakes()
+        note(device.takeWakes())
     }
 
     /// One batch of tx: packets from the TUN, all at once, and then the mail.
     func runTransmit(_ packets: [[UInt8]] = [], at now: BootTime) {
+        isTransmitWoken = false
         device.record.pointee.reclaimer.wakesUp(.transmit)
         var index = 0
         while index < packets.count {
@@ -121,7 +145,7 @@ final class VirtualDevice {
         }
         var mail = transmitter.takeMail()
         while let peer = transmitter.nextToFlush(&mail) { flush(peer, at: now) }
-        _ = transmitter.takeWakes()
+        note(transmitter.takeWakes())
         device.record.pointee.reclaimer.fallsAsleep(.transmit)
     }
 
@@ -140,6 +164,7 @@ final class VirtualDevice {
 
     private func send(_ packets: [[UInt8]], to peer: PeerPointer, over path: DatagramPath, at now: BootTime) {
         guard let reservation = transmitter.reserve(peer, count: packets.count, now: now) else {
+            observe?(.hadNoKey(peer.pointee.publicKey))
             for packet in packets { packet.withUnsafeBytes { transmitter.stage(peer, $0) } }
             return
         }
@@ -147,11 +172,15 @@ final class VirtualDevice {
         for (offset, packet) in packets.enumerated() {
             wireBytes += seal(packet, reservation, UInt64(offset), to: path)
         }
-        transmitter.sent(peer, wireBytes: wireBytes, hasData: packets.contains { !$0.isEmpty }, now: now)
+        observe?(.sent(peer.pointee.publicKey, hasData: true))
+        transmitter.sent(peer, wireBytes: wireBytes, hasData: true, now: now)
     }
 
     private func flush(_ peer: PeerPointer, at now: BootTime) {
-        guard let reservation = transmitter.reserve(peer, count: peer.pointee.staged.count, now: now) else { return }
+        guard let reservation = transmitter.reserve(peer, count: peer.pointee.staged.count, now: now) else {
+            observe?(.hadNoKey(peer.pointee.publicKey))
+            return
+        }
         let path = peer.pointee.path
         var wireBytes = 0
         var hasData = false
@@ -164,6 +193,7 @@ final class VirtualDevice {
             offset += 1
             transmitter.unstageFirst(peer)
         }
+        observe?(.sent(peer.pointee.publicKey, hasData: hasData))
         transmitter.sent(peer, wireBytes: wireBytes, hasData: hasData, now: now)
     }
 
@@ -173,7 +203,7 @@ final class VirtualDevice {
         let mtu = device.record.pointee.maximumTransmissionUnit.load(ordering: .relaxed)
         let text = packet + [UInt8](repeating: 0, count: Padding.bytes(after: packet.count, mtu: mtu))
         let counter = reservation.firstCounter + offset
-        sealed(reservation.keypair, counter)
+        observe?(.seals(reservation.keypair, counter: counter))
         var message = [UInt8](repeating: 0, count: text.count + 32)
         message.withUnsafeMutableBytes { output in
             Message.writeDataHeader(output.baseAddress!, receiver: reservation.remoteIndex, counter: counter)
@@ -190,7 +220,7 @@ final class VirtualDevice {
     func runReceive(_ datagrams: [Datagram], at now: BootTime) {
         device.record.pointee.reclaimer.wakesUp(.receive)
         for datagram in datagrams { receive(datagram, at: now) }
-        _ = receiver.takeWakes()
+        note(receiver.takeWakes())
         device.record.pointee.reclaimer.fallsAsleep(.receive)
     }
 
@@ -219,7 +249,7 @@ final class VirtualDevice {
             }
         }
         guard opened, receiver.admit(keypair, header.counter) else { return }
-        admitted(keypair, header.counter)
+        observe?(.admitted(keypair, counter: header.counter, hasData: !text.isEmpty))
         receiver.arrived(keypair, path: path)
         var counted = message.count
         let entry = text.withUnsafeBytes { receiver.mayEnter($0, from: keypair.pointee.peer) }
