@@ -2,7 +2,7 @@
     import Glibc
 #endif
 
-/// The places where another thread may come in between: before a lock, and after it, at a publication and at a
+/// The places where another thread may come in between: before a lock and after it, at a publication and at a
 /// reservation of nonces.
 ///
 /// In a release build these are nothing. In a build for the simulation the scheduler that drives this thread
@@ -22,18 +22,11 @@ enum Interleaving {
         #endif
     }
 
-    #if SWG_SIMULATION
-        /// Per thread, so that suites side by side do not meet each other's scheduler.
-        private static let key: pthread_key_t = {
-            var key = pthread_key_t()
-            pthread_key_create(&key, nil)
-            return key
-        }()
-
-        /// Runs `body` with a scheduler in charge of this thread's interleaving points.
-        static func withScheduler<Result>(_ scheduler: any InterleavingScheduler, _ body: () throws -> Result) rethrows
-            -> Result
-        {
+    /// Runs `body` with a scheduler in charge of this thread's interleaving points, if the build has any.
+    static func withScheduler<Result>(
+        _ scheduler: any InterleavingScheduler, _ body: () throws -> Result
+    ) rethrows -> Result {
+        #if SWG_SIMULATION
             let before = pthread_getspecific(key)
             let box = Unmanaged.passRetained(SchedulerBox(scheduler))
             pthread_setspecific(key, box.toOpaque())
@@ -41,8 +34,17 @@ enum Interleaving {
                 pthread_setspecific(key, before)
                 box.release()
             }
-            return try body()
-        }
+        #endif
+        return try body()
+    }
+
+    #if SWG_SIMULATION
+        /// Per thread, so that suites side by side do not meet each other's scheduler.
+        private static let key: pthread_key_t = {
+            var key = pthread_key_t()
+            pthread_key_create(&key, nil)
+            return key
+        }()
 
         private static func hook(_ point: Point) {
             guard let box = pthread_getspecific(key) else { return }
@@ -56,9 +58,7 @@ enum Interleaving {
     #endif
 }
 
-#if SWG_SIMULATION
-    /// Decides at each point whether another role runs now.
-    protocol InterleavingScheduler: AnyObject {
-        func reached(_ point: Interleaving.Point)
-    }
-#endif
+/// Decides at each point whether another role runs now.
+protocol InterleavingScheduler: AnyObject {
+    func reached(_ point: Interleaving.Point)
+}

@@ -35,13 +35,16 @@ final class SimulatedDevice {
 
     static func random(_ generator: inout SeededGenerator) -> RandomSource {
         var own = SeededGenerator(seed: generator.next())
-        return RandomSource { bytes in for index in bytes.indices { bytes[index] = UInt8(truncatingIfNeeded: own.next()) } }
+        return RandomSource { bytes in
+            for index in bytes.indices { bytes[index] = UInt8(truncatingIfNeeded: own.next()) }
+        }
     }
 
     static func address(_ number: Int, port: UInt16) -> Endpoint {
         Endpoint(
             address: number % 2 == 0
-                ? .v4(IPv4Address(192, 0, 2, UInt8(number + 1))) : .v6(IPv6Address(high: 0x2001_0db8 << 32, low: UInt64(number + 1))),
+                ? .v4(IPv4Address(192, 0, 2, UInt8(number + 1)))
+                : .v6(IPv6Address(high: 0x2001_0db8 << 32, low: UInt64(number + 1))),
             port: port)
     }
 

@@ -31,12 +31,16 @@ struct SimulatedNetwork {
     }
 
     /// The copies of a datagram that arrive, each after its delay.
-    mutating func transmit(_ datagram: Datagram, _ generator: inout SeededGenerator) -> [(delay: UInt64, datagram: Datagram)] {
+    mutating func transmit(_ datagram: Datagram, _ generator: inout SeededGenerator) -> [(
+        delay: UInt64, datagram: Datagram
+    )] {
         var arriving: [(UInt64, Datagram)] = []
         if recorded.count < 64 { recorded.append(datagram) } else { recorded[generator.below(64)] = datagram }
         if generator.below(1000) >= lost { arriving.append((randomDelay(&generator), datagram)) }
         if generator.below(1000) < duplicated { arriving.append((randomDelay(&generator), datagram)) }
-        if generator.below(1000) < corrupted { arriving.append((randomDelay(&generator), corrupt(datagram, &generator))) }
+        if generator.below(1000) < corrupted {
+            arriving.append((randomDelay(&generator), corrupt(datagram, &generator)))
+        }
         if generator.below(1000) < replayed {
             // From where it came, or it would be an attacker who wins races, against whom endpoints roam.
             arriving.append((randomDelay(&generator) + 3_000_000_000, recorded[generator.below(recorded.count)]))

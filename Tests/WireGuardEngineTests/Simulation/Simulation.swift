@@ -1,5 +1,6 @@
 import IPAddressing
 import LinuxSystem
+import Synchronization
 import WireGuardCrypto
 import WireGuardModel
 import WireGuardTestSupport
@@ -39,6 +40,7 @@ final class Simulation: InterleavingScheduler {
     private var invariants = Invariants()
     private let isInterleaved: Bool
     private var isHealed = false
+    private var found: String?
     private var active: SimulatedDevice?
     private(set) var stepCount = 0
     private var announced: [UInt64]
@@ -50,10 +52,12 @@ final class Simulation: InterleavingScheduler {
         let count = 2 + generator.below(3)
         announced = Array(repeating: .max, count: count)
         for number in 0..<count {
-            devices.append(SimulatedDevice(number: number, isMobile: number > 0 && generator.oneIn(2), generator: &generator))
+            devices.append(
+                SimulatedDevice(number: number, isMobile: number > 0 && generator.oneIn(2), generator: &generator))
         }
         for first in 0..<count {
-            for second in (first + 1)..<max(count, first + 1) where !devices[first].isMobile || !devices[second].isMobile {
+            for second in (first + 1)..<max(count, first + 1)
+            where !devices[first].isMobile || !devices[second].isMobile {
                 pairs.append((first, second))
             }
         }
@@ -80,13 +84,19 @@ final class Simulation: InterleavingScheduler {
         return violation
     }
 
+    /// Latched at the first breach: what follows from it is no finding.
     private var violation: String? {
+        if found == nil { found = findViolation() }
+        return found
+    }
+
+    private func findViolation() -> String? {
         if let violation = invariants.violation { return violation }
         for device in devices {
             for (key, table) in device.tables {
                 if let violation = table.violation {
                     let peer = devices.firstIndex { $0.virtual.publicKey == key } ?? -1
-                    return "device \(device.number) to \(peer): \(violation)"
+                    return "device \(device.number) to \(peer): \(violation); \(state(device.number, peer))"
                 }
             }
         }
@@ -108,7 +118,7 @@ final class Simulation: InterleavingScheduler {
                 peer.persistentKeepaliveSeconds = generator.oneIn(3) ? UInt16(5 + generator.below(30)) : 0
                 peer.allowedIPs = [.add(IPPrefix(SimulatedDevice.innerAddress(theirs.number) + "/32")!)]
                 mine.configuration[theirs.virtual.publicKey] = peer
-                mine.tables[theirs.virtual.publicKey] = table(for: peer)
+                if !isInterleaved { mine.tables[theirs.virtual.publicKey] = table(for: peer) }
             }
         }
         for device in devices {
@@ -154,7 +164,9 @@ final class Simulation: InterleavingScheduler {
                 var time = clock + randomTime(5)
                 while time < end {
                     // Bursts, pauses, and long silences.
-                    for _ in 0..<(1 + generator.below(3)) { queue.push(time + randomTime(1) / 100, .packet(from: from, to: to)) }
+                    for _ in 0..<(1 + generator.below(3)) {
+                        queue.push(time + randomTime(1) / 100, .packet(from: from, to: to))
+                    }
                     time += randomTime(generator.oneIn(8) ? 180 : 12)
                 }
             }
@@ -183,12 +195,10 @@ final class Simulation: InterleavingScheduler {
             drain()
         }
         clock = max(clock, end)
-        if !isInterleaved {
+        if !isInterleaved && violation == nil {
             for device in devices {
                 for key in device.tables.keys { device.tables[key]?.advance(to: clock + device.slept) }
             }
-        } else {
-            for device in devices { for key in device.tables.keys { device.tables[key] = TimerTable(persistentSeconds: 0) } }
         }
     }
 
@@ -220,7 +230,9 @@ final class Simulation: InterleavingScheduler {
     /// Lets roles run until none has anything to do.
     private func drain() {
         while violation == nil {
-            let ready = devices.filter { device in SimulatedDevice.Role.allCases.contains { device.hasWork(for: $0, at: clock) } }
+            let ready = devices.filter { device in
+                SimulatedDevice.Role.allCases.contains { device.hasWork(for: $0, at: clock) }
+            }
             guard !ready.isEmpty else { break }
             let device = ready[generator.below(ready.count)]
             active = device
@@ -264,7 +276,9 @@ final class Simulation: InterleavingScheduler {
         let datagrams = device.virtual.outbox
         device.virtual.outbox = []
         for datagram in datagrams {
-            for copy in network.transmit(datagram, &generator) { queue.push(clock + copy.delay, .arrival(copy.datagram)) }
+            for copy in network.transmit(datagram, &generator) {
+                queue.push(clock + copy.delay, .arrival(copy.datagram))
+            }
         }
         let packets = device.virtual.delivered
         device.virtual.delivered = []
@@ -368,7 +382,7 @@ final class Simulation: InterleavingScheduler {
             var removal = PeerChange(publicKey: other)
             removal.remove = true
             change.peers = [removal, peer]
-            device.tables[other] = table(for: peer)
+            if !isInterleaved { device.tables[other] = table(for: peer) }
         default:
             peer.persistentKeepaliveSeconds = generator.oneIn(2) ? 0 : UInt16(1 + generator.below(30))
             device.configuration[other] = peer
@@ -391,13 +405,33 @@ final class Simulation: InterleavingScheduler {
         for device in devices { collect(device) }
     }
 
+    private func state(_ from: Int, _ to: Int) -> String {
+        let device = devices[from]
+        guard let peer = device.virtual.device.peerByKey[devices[to].virtual.publicKey] else { return "no such peer" }
+        let sessions = [("current", peer.current), ("previous", peer.previous), ("next", peer.next)]
+            .compactMap { name, keypair in
+                keypair.map { "\(name) \($0.pointee.localIndex)→\($0.pointee.remoteIndex) maySend \($0.maySend)" }
+            }
+        let now = device.moment(clock).boot.nanoseconds
+        let timers = [("retransmit", peer.deadline(.retransmitHandshake)), ("new", peer.deadline(.newHandshake))]
+            .filter { $0.1 != 0 }.map { "\($0.0) in \((Double($0.1) - Double(now)) / 1e9) s" }
+        let look = peer.pointee.timers.nextLook.load(ordering: .relaxed)
+        return "\(sessions), \(peer.stagedCount) staged, \(timers), next look "
+            + (look == .max ? "never" : "in \((Double(look) - Double(now)) / 1e9) s")
+            + ", endpoint \(peer.pointee.path.map { "\($0.endpoint)" } ?? "none")"
+    }
+
     private func checkHealed(since first: Int) {
         guard violation == nil else { return }
         var delivered: Set<[Int]> = []
-        for packet in invariants.packets[first...] where packet.isDelivered { delivered.insert([packet.from, packet.to]) }
+        for packet in invariants.packets[first...] where packet.isDelivered {
+            delivered.insert([packet.from, packet.to])
+        }
         for (one, other) in pairs {
             for pair in [[one, other], [other, one]] where !delivered.contains(pair) {
-                invariants.violate("no session from \(pair[0]) to \(pair[1]) after the network healed")
+                invariants.violate(
+                    "no session from \(pair[0]) to \(pair[1]) after the network healed: \(state(pair[0], pair[1])), "
+                        + "the other way \(state(pair[1], pair[0]))")
             }
         }
     }

@@ -10,9 +10,9 @@ import Testing
     private static var seeds: [UInt64] {
         if let one = number("SWG_SEED") { return [one] }
         #if DEBUG
-        let usual: UInt64 = 12
+            let usual: UInt64 = 12
         #else
-        let usual: UInt64 = 2000
+            let usual: UInt64 = 2000
         #endif
         return Array(0..<(number("SWG_SEEDS") ?? usual))
     }
@@ -21,7 +21,9 @@ import Testing
         getenv(name).flatMap { UInt64(String(cString: $0)) }
     }
 
-    @Test func `devices on a hostile network: no nonce twice, no replay, nothing unauthenticated, timers to the letter, and healed in time`()
+    @Test
+    func
+        `devices on a hostile network: no nonce twice, no replay, nothing unauthenticated, timers to the letter, and healed in time`()
         async
     {
         let seeds = SimulationTests.seeds
