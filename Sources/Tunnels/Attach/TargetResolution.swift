@@ -49,7 +49,9 @@ extension TunnelKeeper {
             if case .nameTaken = error { try journal.didNotHappen(.deleteNamespace(name)) }
             throw TunnelError(error)
         }
-        return try TargetNetwork(namespace, NamespaceReference(namespace, path: namespace.label, name: name))
+        let reference = NamespaceReference(namespace, path: namespace.label, name: name)
+        try journal.amend(.deleteNamespace(name), to: .deleteNamespace(name, made: reference))
+        return try TargetNetwork(namespace, reference)
     }
 }
 

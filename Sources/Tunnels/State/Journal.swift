@@ -68,6 +68,13 @@ struct JournalWriter {
         try StateFile.write(journal, to: path)
     }
 
+    /// Puts what is known only after the mutation into its step, such as the identity of what was made.
+    mutating func amend(_ step: UndoStep, to known: UndoStep) throws(TunnelError) {
+        guard let index = journal.undo.lastIndex(of: step) else { return }
+        journal.undo[index] = known
+        try StateFile.write(journal, to: path)
+    }
+
     mutating func enter(_ phase: Journal.Phase) throws(TunnelError) {
         guard journal.phase != phase else { return }
         journal.phase = phase

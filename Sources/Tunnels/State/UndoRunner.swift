@@ -84,6 +84,10 @@ struct UndoRunner {
 
     private func deleteNamespace(_ step: UndoStep) throws {
         guard let name = step.name else { return }
+        if let made = step.namespace {
+            // Somebody may have deleted ours, and made another one under its name.
+            guard let found = try? NetworkNamespace.open(name: name, allowOwn: true), made.matches(found) else { return }
+        }
         do {
             try NamedNamespace.delete(name, onlyIf: step.namespace?.identity)
         } catch {

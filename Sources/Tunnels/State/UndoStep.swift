@@ -78,10 +78,11 @@ struct UndoStep: Codable, Hashable, Sendable {
         return step
     }
 
-    /// `ip netns delete NAME`.
-    static func deleteNamespace(_ name: String) -> UndoStep {
+    /// `ip netns delete NAME`, if it still is the one that was made.
+    static func deleteNamespace(_ name: String, made: NamespaceReference? = nil) -> UndoStep {
         var step = UndoStep(.deleteNamespace)
         step.name = name
+        step.namespace = made
         return step
     }
 

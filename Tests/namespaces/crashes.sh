@@ -1,0 +1,61 @@
+#!/bin/bash
+# A dead engine, a namespace deleted underneath, a reboot: no way out, and the next verb cleans up or repairs (P1, P4).
+source "$(dirname "$0")/../lib/test.sh"
+need curl
+make_gateway
+inventory >"$test_folder/before"
+engine_of() { swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p'; }
+
+swg-ns attach "$test_folder/client1.conf" --netns blue --create --engine userspace --quiet --wait
+kill -9 "$(engine_of)"
+wait_until 5 bash -c '! ip -n blue link show wg0' || fail "the device outlives its engine"
+[ -z "$(ip -n blue route)$(ip -n blue -6 route | grep -v '^\(local\|ff00\|::1\)')" ] || fail "P1: routes are left: $(ip -n blue route)"
+swg-ns list | grep -q 'client1 *broken' || fail "list: $(swg-ns list)"
+expect_status 1 swg-ns check client1
+expect_output 'FAIL.*repair'
+swg-ns gc --quiet
+swg-ns list | grep -q client1 || fail "gc took a tunnel whose namespace lives"
+swg-ns repair client1 --quiet
+ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep -q "behind the tunnel" || fail "no answer after repair"
+swg-ns check client1 >/dev/null || fail "check after repair"
+ok "kill -9 of the engine: no way out, list and check say so, repair brings it back"
+
+before=$(engine_of)
+swg-ns repair client1 --replace --quiet
+[ "$before" != "$(engine_of)" ] || fail "the engine was not replaced"
+ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep -q "behind the tunnel" || fail "no answer after the replacement"
+ok "repair replaces a live engine; the interface stays"
+
+ip netns delete blue
+wait_until 10 bash -c "! test -d /proc/$(engine_of)" || fail "P2: the engine outlives the namespace"
+swg-ns list | grep -q 'client1 *orphaned' || fail "list: $(swg-ns list)"
+swg-ns gc | grep -q 'detached client1' || fail "gc"
+inventory >"$test_folder/after"
+same_inventory "$test_folder/before" "$test_folder/after"
+ok "a namespace deleted underneath: gc leaves nothing"
+
+swg-ns attach "$test_folder/client1.conf" --netns blue --create --engine userspace --quiet
+kill -9 "$(engine_of)"
+ip netns delete blue
+# What a reboot leaves when the state is on a disk: files of another boot.
+sed -i "s/\"bootID\" : \"[^\"]*\"/\"bootID\" : \"00000000-0000-0000-0000-000000000000\"/" /run/swg-ns/tunnels/client1/*.json
+ip netns add blue
+ip -n blue link add wg0 type veth peer name wg1
+swg-ns gc --quiet
+ip -n blue link show wg0 >/dev/null || fail "P5: gc after a reboot touched a namespace that only has the same name"
+ip netns delete blue
+inventory >"$test_folder/after"
+same_inventory "$test_folder/before" "$test_folder/after"
+ok "P5: after a reboot gc removes files and touches no namespace"
+
+swg-ns attach "$test_folder/client1.conf" --netns blue --create --engine userspace --quiet
+ip netns delete blue
+ip netns add blue
+ip -n blue link add wg0 type veth peer name wg1
+swg-ns detach client1 --quiet
+ip -n blue link show wg0 >/dev/null || fail "P5: detach touched another namespace under the old name"
+[ -e /run/netns/blue ] || fail "P5: detach removed a namespace that it did not make"
+ip netns delete blue
+inventory >"$test_folder/after"
+same_inventory "$test_folder/before" "$test_folder/after"
+ok "P5: a new namespace under the old name is left alone"
