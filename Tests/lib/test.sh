@@ -72,8 +72,8 @@ inventory() {
 }
 
 inventory_of_network() {
-    # Indices and carrier come and go by themselves.
-    ip -o link show | sed -E 's/^[0-9]+: //; s/ (qlen|state) .*//; s/@if[0-9]+//; s/NO-CARRIER,|,LOWER_UP//g'
+    # Indices and carrier come and go by themselves; a queue that was started stays.
+    ip -o link show | sed -E 's/^[0-9]+: //; s/ (qlen|state) .*//; s/ qdisc [a-z_0-9]+//; s/@if[0-9]+//; s/NO-CARRIER,|,LOWER_UP//g'
     ip -o addr show | sed -E 's/^[0-9]+: //; s/valid_lft.*//; s/ (tentative|dadfailed)//g'
     ip -4 route show table all
     ip -6 route show table all

@@ -26,7 +26,7 @@ snapshot() {
         ip -n "$name" -o link | sed -E 's/^[0-9]+: //; s/ qlen .*//'
     done
     # /run/netns becomes a mount with the first named namespace, as with ip netns.
-    find /run /etc/netns -path /run/test -prune -o -print 2>/dev/null | sort
+    find /run /etc/netns -path /run/test -prune -o -print 2>/dev/null | sort || true
     pgrep -x swg-engine || true
 }
 

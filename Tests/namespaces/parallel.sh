@@ -1,6 +1,9 @@
 #!/bin/bash
 # Attaches and detaches of different tunnels at the same time do not disturb each other; of the same key one wins.
 source "$(dirname "$0")/../lib/test.sh"
+# /run/netns becomes a mount with the first name, as with ip netns.
+ip netns add first
+ip netns delete first
 inventory >"$test_folder/before"
 peer=$(wg genkey | wg pubkey)
 for number in $(seq 12); do

@@ -84,7 +84,7 @@ extension TunnelKeeper {
         record.engineVersion = made.engineVersion
         record.uapiSocketPath = made.uapiSocketPath
         try Interruption.checkpoint()
-        if !target.loopbackIsUp { try journal.willDo(.setLinkDown("lo", in: target.reference)) }
+        if let undo = try target.loopbackUndo() { try journal.willDo(undo) }
         let namespace = target.namespace.descriptor.rawValue
         if request.runHooks { try plan.hooks.run(.preUp, interface: record.interface, inside: namespace) }
         plan.warnings += try target.configure(made.link, plan)

@@ -46,7 +46,16 @@ final class TargetNetwork {
         }
     }
 
-    var loopbackIsUp: Bool { (try? netlink.link(named: "lo"))?.isUp ?? true }
+    /// How `lo` is put back as it is now; nil when it is up already.
+    func loopbackUndo() throws(TunnelError) -> UndoStep? {
+        do throws(SystemError) {
+            guard let loopback = try netlink.link(named: "lo"), !loopback.isUp else { return nil }
+            let isBare = try netlink.addresses(linkIndex: loopback.index).isEmpty
+            return .setLinkDown("lo", flushAddresses: isBare, in: reference)
+        } catch {
+            throw TunnelError(error, doing: "looking at lo in \(namespace.label)")
+        }
+    }
 
     /// Returns warnings.
     func configure(_ link: Link, _ plan: TunnelPlan) throws(TunnelError) -> [String] {

@@ -50,7 +50,12 @@ struct UndoRunner {
     private func setLinkDown(_ step: UndoStep) throws {
         guard let name = step.name, let namespace = try step.namespace?.open() else { return }
         let network = try namespace.routeNetlink()
-        if let link = try network.link(named: name), link.isUp { try network.setLink(link.index, up: false) }
+        guard let link = try network.link(named: name) else { return }
+        if link.isUp { try network.setLink(link.index, up: false) }
+        guard step.flushAddresses == true else { return }
+        for one in try network.addresses(linkIndex: link.index) {
+            try network.deleteAddress(one.address, linkIndex: link.index)
+        }
     }
 
     private func endProcess(_ step: UndoStep) throws {

@@ -14,6 +14,8 @@ struct UndoStep: Codable, Hashable, Sendable {
     var identityPath: String?
     var bootID: String?
     var publicKey: String?
+    /// Whether the interface had no addresses before either.
+    var flushAddresses: Bool?
     /// Keep a note of when the key was released.
     var remember: Bool?
 
@@ -42,8 +44,12 @@ struct UndoStep: Codable, Hashable, Sendable {
     }
 
     /// `ip -n NS link set NAME down`.
-    static func setLinkDown(_ name: String, in namespace: NamespaceReference) -> UndoStep {
+    ///
+    /// With `flushAddresses` the addresses that the kernel gave it when it went up go, too: 127.0.0.1 outlives the
+    /// fall of `lo`.
+    static func setLinkDown(_ name: String, flushAddresses: Bool, in namespace: NamespaceReference) -> UndoStep {
         var step = UndoStep(.setLinkDown)
+        step.flushAddresses = flushAddresses
         step.namespace = namespace
         step.name = name
         return step
