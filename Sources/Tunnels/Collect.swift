@@ -20,7 +20,11 @@ extension TunnelKeeper {
     public func collectGarbage() throws(TunnelError) -> TeardownReport {
         var report = TeardownReport()
         for id in try state.ids() { collectIfAbandoned(id, &report) }
-        sweepLeases()
+        do throws(TunnelError) {
+            try LeaseBook(state: state).sweep()
+        } catch {
+            report.errors.append(error)
+        }
         state.removeIfEmpty()
         return report
     }
@@ -85,15 +89,5 @@ extension TunnelKeeper {
         guard journal.bootID == (try? ProcessIdentity.currentBootID()) else { return true }
         guard let record = try StateFile.read(TunnelRecord.self, from: state.record(of: id)) else { return true }
         return try record.namespace.open() == nil
-    }
-
-    /// Leases that a removed tunnel left, because its release met a full disk.
-    private func sweepLeases() {
-        let names = (try? File.list(state.leases)) ?? []
-        for name in names {
-            let lease = try? StateFile.read(Lease.self, from: "\(state.leases)/\(name)")
-            guard let holder = lease?.holder, let id = try? TunnelID(holder), !state.exists(id) else { continue }
-            try? LeaseBook(state: state).release(name, by: holder, remember: false)
-        }
     }
 }

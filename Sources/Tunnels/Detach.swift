@@ -11,7 +11,11 @@ extension TunnelKeeper {
     /// Waits while another process works on the same tunnel.
     public func detach(_ id: TunnelID) throws(TunnelError) -> TeardownReport {
         var report = TeardownReport()
-        guard let lock = try state.lock(id, wait: true) else { return report }
+        guard let lock = try state.lock(id, wait: true) else {
+            // A detach that died at its last step may have left empty directories.
+            state.removeIfEmpty()
+            return report
+        }
         report.errors = takeDown(id, holding: lock)
         if report.errors.isEmpty { report.removed.append(id) }
         return report

@@ -93,4 +93,20 @@ struct LeaseBook {
         }
         rmdir(state.leases)
     }
+
+    /// Removes what a death at the wrong moment has left: half-written files, and leases whose tunnel is gone.
+    func sweep() throws(TunnelError) {
+        guard File.exists(state.leases) else { return }
+        try locked { () throws(TunnelError) in
+            let names = (try? File.list(state.leases)) ?? []
+            for name in names {
+                // Whoever writes one holds the lock that we hold.
+                let isHalfWritten = name.hasSuffix(".tmp")
+                let lease = isHalfWritten ? nil : try? StateFile.read(Lease.self, from: "\(state.leases)/\(name)")
+                let isAbandoned = lease?.holder.flatMap { try? TunnelID($0) }.map { !state.exists($0) } ?? false
+                if isHalfWritten || isAbandoned { _ = try? File.remove("\(state.leases)/\(name)") }
+            }
+        }
+        rmdir(state.leases)
+    }
 }
