@@ -17,7 +17,7 @@ extension Verb {
     /// A tunnel that does not exist is detached already.
     private static func tunnelsToDetach(_ invocation: Invocation) throws -> [TunnelID] {
         do {
-            return try invocation.tunnels()
+            return try invocation.tunnels(allowsPrefix: false)
         } catch let error as TunnelError where error.kind == .notFound || error.kind == .target {
             // What has neither journal nor record yet is still found by its id.
             guard let word = invocation.arguments.positional.first, let id = try? TunnelID(word) else { return [] }

@@ -53,12 +53,12 @@ struct Invocation {
     }
 
     /// TUNNEL or TARGET of verbs that take either.
-    func tunnels() throws -> [TunnelID] {
+    func tunnels(allowsPrefix: Bool = true) throws -> [TunnelID] {
         if let target = try target() {
             guard arguments.positional.isEmpty else { throw UsageError("give a tunnel or a target, not both") }
             return try keeper.find(in: target)
         }
-        return [try keeper.find(try argument("TUNNEL"))]
+        return [try keeper.find(try argument("TUNNEL"), allowsPrefix: allowsPrefix)]
     }
 
     func number(_ option: Option) throws(UsageError) -> Int? {

@@ -22,7 +22,8 @@ extension TunnelKeeper {
 
     private func finding(_ what: String, _ all: [String], _ missing: [String], _ record: TunnelRecord) -> CheckFinding {
         guard missing.isEmpty else {
-            return .init(.violated, "live", "\(what) missing on \(record.interface): \(missing.joined(separator: ", "))")
+            return .init(
+                .violated, "live", "\(what) missing on \(record.interface): \(missing.joined(separator: ", "))")
         }
         return .init(.proven, "live", "\(what) on \(record.interface): all \(all.count) in place")
     }

@@ -72,7 +72,10 @@ extension TunnelKeeper {
     }
 
     /// A tunnel by id, unique prefix, container id or name, `namespace/pod`, or the name of its namespace.
-    public func find(_ text: String) throws(TunnelError) -> TunnelID {
+    ///
+    /// - Parameter allowsPrefix: not for verbs that take something down: the second `detach wg0` must not mean
+    ///   `wg0-2`.
+    public func find(_ text: String, allowsPrefix: Bool = true) throws(TunnelError) -> TunnelID {
         let ids = try state.ids()
         if let exact = ids.first(where: { $0.text == text }) { return exact }
         var matches: [TunnelID] = []
@@ -81,8 +84,9 @@ extension TunnelKeeper {
             let record = try? record(id)
             let owner = record?.owner
             let pod = owner.flatMap { owner in owner.podName.map { "\(owner.podNamespace ?? "default")/\($0)" } }
-            if id.text.hasPrefix(text) || owner?.containerID == text || owner?.containerName == text || pod == text
-                || (text.utf8.count >= 8 && owner?.containerID.hasPrefix(text) == true)
+            if (allowsPrefix && id.text.hasPrefix(text)) || owner?.containerID == text || owner?.containerName == text
+                || pod == text
+                || (allowsPrefix && text.utf8.count >= 8 && owner?.containerID.hasPrefix(text) == true)
             {
                 matches.append(id)
             }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # P4: SIGKILL at every system call of attach and of detach leaves something that the next verb cleans completely.
 # The calls of all threads, and of the child before it is the engine, are recorded first; then each is killed in a
-# run of its own (strace counts per call and thread). Every 7th unless SWG_FULL is set, from a random start.
+# run of its own (strace counts per call and thread). Every 13th unless SWG_FULL is set, from a random start.
 source "$(dirname "$0")/../lib/test.sh"
 need strace
 wg genkey >"$test_folder/key" 2>/dev/null
@@ -16,7 +16,7 @@ Endpoint = 192.0.2.2:51820
 AllowedIPs = 0.0.0.0/0, ::/0
 CONF
 step=${SWG_FULL:+1}
-step=${step:-7}
+step=${step:-13}
 begin=$((RANDOM % step))
 
 # Small and quick: it is taken hundreds of times.

@@ -91,7 +91,9 @@ struct UndoRunner {
         guard let name = step.name else { return }
         if let made = step.namespace {
             // Somebody may have deleted ours, and made another one under its name.
-            guard let found = try? NetworkNamespace.open(name: name, allowOwn: true), made.matches(found) else { return }
+            guard let found = try? NetworkNamespace.open(name: name, allowOwn: true), made.matches(found) else {
+                return
+            }
         }
         do {
             try NamedNamespace.delete(name, onlyIf: step.namespace?.identity)
