@@ -23,4 +23,18 @@ for mode in rootless rootless-strict; do
         >"$test_folder/output" || fail "($mode) $(cat "$test_folder/output")"
     ok "terminal ($mode): $(tr '\n' ' ' <"$test_folder/output")"
 done
+# A command that stops itself stops swg-ns, or the shell would wait for ever.
+cat >/srv/bin/stopper <<'STOPPER'
+#!/bin/bash
+kill -STOP $$
+echo woken
+STOPPER
+chmod 755 /srv/bin/stopper
+for mode in root rootless root-strict; do
+    behind $mode /srv/bin/stopper >"$test_folder/output" &
+    wait_until 10 sh -c 'pgrep -r T -f "^/srv/bin/swg-ns run"' || fail "($mode) swg-ns does not stop with its command"
+    pkill -CONT -f '^/srv/bin/swg-ns run'
+    wait $! && grep -q woken "$test_folder/output" || fail "($mode) not continued"
+    ok "terminal ($mode): a command that stops itself stops swg-ns, and is continued with it"
+done
 [ -z "$(ls /run/swg-ns/tunnels 2>/dev/null)" ] || fail "state is left"

@@ -132,10 +132,28 @@ struct CommandSupervisor: ~Copyable {
     }
 
     /// The command has stopped. A shell that waits for us must hear of it; it continues the whole group.
+    ///
+    /// The news may be old: after Ctrl-Z we were stopped ourselves, and hear of it when the shell has already
+    /// continued both, or is about to. So it is looked at again a moment later.
     private borrowing func stopWithCommand() {
+        usleep(Self.settlingMicroseconds)
+        guard !isReaped, isStopped() else { return }
         kill(getpid(), SIGSTOP)
         // Continued from here on. A command in a group of its own is not in the group that the shell continued.
         if !isReaped { kill(process, SIGCONT) }
+    }
+
+    private static let settlingMicroseconds: UInt32 = 30_000
+
+    /// Whether the command is in state T: our child, or under --strict a child of our child. proc_pid_stat(5).
+    private borrowing func isStopped() -> Bool {
+        let children = (try? File.readText("/proc/\(process)/task/\(process)/children")) ?? ""
+        return (children.split(separator: " ").compactMap { pid_t($0) } + [process]).contains { pid in
+            guard let text = try? File.readText("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else {
+                return false
+            }
+            return text[text.index(after: end)...].hasPrefix(" T")
+        }
     }
 
     /// Ends the child that was not told to start, and reaps it.
