@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import IPAddressing
 import LinuxSystem
@@ -58,6 +59,7 @@ import Testing
         user.uid += 1
         user.name = "somebody"
         user.home = "/home/somebody"
+        user.shell = nil
         let confined = CommandEnvironment.confined(
             ["HOME=/root", "USER=root", "MAIL=/var/mail/root"], for: user, runtimeDirectory: nil)
         #expect(confined == ["HOME=/home/somebody", "LOGNAME=somebody", "SHELL=/bin/sh", "USER=somebody"])
@@ -137,12 +139,14 @@ extension InvokingUser {
         #expect(first?.word == .device)
         #expect(first?.text == "text")
         let passed = first?.descriptor.take()
-        #expect(try passed?.identity() == identity)
-        let second = try ours.receive()
+        let passedIdentity = try passed?.identity()
+        #expect(passedIdentity == identity)
+        var second = try ours.receive()
         #expect(second?.word == .ready)
-        #expect(second?.descriptor == nil)
+        let identityOfSecond = try second?.descriptor.take()?.identity()
+        #expect(identityOfSecond == nil)
         _ = consume theirs
-        let third = try ours.receive()
+        let third = try ours.receive()?.word
         #expect(third == nil)
     }
 }
