@@ -64,7 +64,7 @@ must cni ADD b "$c2"
     fail "two containers got one key"
 behind_tunnel c1
 behind_tunnel c2
-refused 11 "in use|leased" cni ADD c "$c3"
+refused 11 "in use.*container (a|b)" cni ADD c "$c3"
 [ "$(ip -n c3 -o link | wc -l)" = 1 ] || fail "a refused ADD left an interface"
 ok "two containers with two keys, the third is refused with code 11"
 

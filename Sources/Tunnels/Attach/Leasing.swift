@@ -38,9 +38,17 @@ extension TunnelKeeper {
         return holder
     }
 
+    /// A holder with the container that it belongs to: that is the name its user knows.
+    func describe(_ holder: TunnelID) -> String {
+        guard let owner = (try? record(holder))?.owner else { return "tunnel \(holder)" }
+        let pod = owner.podName.map { "\(owner.podNamespace ?? "default")/\($0)" }
+        let container = pod ?? owner.containerName ?? owner.containerID
+        return "tunnel \(holder) of container \(printable(container))"
+    }
+
     private func inUse(_ key: PublicKey, _ holder: TunnelID) -> TunnelError {
         TunnelError(
-            .keyInUse, "the private key of \(key) is in use by tunnel \(holder)",
+            .keyInUse, "the private key of \(key) is in use by \(describe(holder))",
             cure: "use that one: swg-ns exec \(holder) -- COMMAND; or take it down first: swg-ns detach \(holder)")
     }
 

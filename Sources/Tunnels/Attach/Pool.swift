@@ -72,9 +72,14 @@ extension TunnelKeeper {
                 .configuration, "the pool \(directory) has no usable configuration\(unusable)",
                 cure: "put wg-quick files named *.conf there")
         }
+        let book = LeaseBook(state: state)
+        let holders = candidates.usable.prefix(5).compactMap { loaded -> String? in
+            guard let holder = try? book.holder(of: loaded.privateKey.publicKey) else { return nil }
+            return describe(holder)
+        }
         return TunnelError(
             .poolExhausted,
-            "all \(candidates.usable.count) configurations of the pool \(directory) are in use\(unusable)",
+            "all \(candidates.usable.count) configurations of the pool \(directory) are in use (\(holders.joined(separator: ", ")))\(unusable)",
             cure: "add another file there; no restart is needed")
     }
 
