@@ -136,7 +136,6 @@ struct TransmitLoop: ~Copyable {
             path = where_
         case .noPeer, .noEndpoint:
             return unreachable.answer(packet, inner, .address, now: now)
-        case .down: return
         }
         let mtu = device.pointee.maximumTransmissionUnit.load(ordering: .relaxed)
         let trafficClass = InnerPacket.outerTrafficClass(packet, isIPv6: inner.isIPv6)

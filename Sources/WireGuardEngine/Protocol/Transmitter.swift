@@ -31,14 +31,14 @@ struct Transmitter: ~Copyable {
         case noPeer
         /// EDESTADDRREQ: the peer's endpoint is not known. Answer with ICMP unreachable.
         case noEndpoint
-        /// The interface is down: drop.
-        case down
     }
 
     /// Whom a validated packet is for, and over which path. Counts the errors.
+    ///
+    /// An interface that is down hands over no packets, so one that comes while we believe it down is ahead of the
+    /// news: it is staged (`reserve` gives nil) and goes with the flush when we come up (checklist D12).
     @inline(__always)
     mutating func destination(of packet: UnsafeRawPointer, isIPv6: Bool) -> Destination {
-        guard device.pointee.isUp.load(ordering: .relaxed) else { return .down }
         guard let peer = device.pointee.allowedIPs.peer(forDestinationOf: packet, isIPv6: isIPv6) else {
             device.pointee.counters.transmitErrors.wrappingAdd(1, ordering: .relaxed)
             return .noPeer

@@ -157,7 +157,6 @@ final class VirtualDevice {
             case .noPeer, .noEndpoint:
                 if counting { unreachable += 1 }
                 return nil
-            case .down: return nil
             }
         }
     }
