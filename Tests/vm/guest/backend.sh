@@ -1,9 +1,11 @@
 #!/bin/bash
-# limit: 300 s
+# limit: 350 s
 # The kernel backend of swg-ns on the real driver: attach, detach, run, set, CNI; what appears where, and that
 # nothing stays behind.
 source "$(dirname "$0")/../../lib/test.sh"
 make_gateway
+# What the two sides say when a check fails.
+trap 'status=$?; [ $status = 0 ] || { tail -n 5 "$test_folder/gateway.log"; find /run/swg-ns -name "*.log" -exec tail -n 10 {} +; }' EXIT
 conf=$test_folder/client1.conf
 fetch() { ip netns exec pod curl -s -m 20 http://10.99.0.1/; }
 inventory >before
