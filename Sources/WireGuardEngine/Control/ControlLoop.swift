@@ -125,10 +125,11 @@ final class ControlLoop {
         do throws(SystemError) {
             try poll.add(listener, .readable, token: Token.listener.rawValue)
             while true {
+                if monitor.hasNotices { try handleNotices() }
                 var isDry = handleHandshakes()
                 device.collectMail(at: .now)
                 device.expireTimers(at: .now)
-                if !device.record.pointee.controlInbox.isEmpty { isDry = false }
+                if !device.record.pointee.controlInbox.isEmpty || monitor.hasNotices { isDry = false }
                 afterWork()
                 if isDry { try arm() }
                 try poll.wait(timeoutMilliseconds: isDry ? -1 : 0) { event throws(SystemError) in try handle(event) }

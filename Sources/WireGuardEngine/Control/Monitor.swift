@@ -184,7 +184,7 @@ final class Monitor {
         channel = DescriptorChannel(owning: FileDescriptor(owning: ours))
         var spawn = Spawn(
             .descriptor(executable.rawValue), arguments: ["swg-engine", Worker.marker, options.name],
-            environment: ["LOG_LEVEL=\(options.levelName)", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
+            environment: ["LOG_LEVEL=\(options.levelName)", "SWIFT_BACKTRACE=enable=no"])
         spawn.descriptors = Worker.descriptors(
             tun: tun.descriptor.rawValue, listener: socket.descriptor.rawValue, channel: channelForWorker.rawValue,
             configuration: configuration.rawValue, state: state.rawValue)

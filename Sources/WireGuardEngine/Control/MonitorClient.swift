@@ -14,6 +14,9 @@ final class MonitorClient {
 
     var descriptor: Int32 { channel.descriptor.rawValue }
 
+    /// Notices came while an answer was waited for: no event will tell of them.
+    var hasNotices: Bool { !notices.isEmpty }
+
     struct Sockets {
         var ipv4: Int32
         var ipv6: Int32

@@ -9,8 +9,8 @@ enum WorkerThread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    /// The loops keep their state in manual memory; nothing needs a large stack.
-    private static let stackBytes = 256 << 10
+    /// The cipher keeps a group's keystream on the stack; what is not touched costs nothing.
+    private static let stackBytes = 2 << 20
 
     /// - Parameter name: at most 15 bytes, as ps(1) shows it.
     static func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
