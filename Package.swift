@@ -88,7 +88,7 @@ let testTargets: [Target] = [
     tests("Confinement", ["CLinux", "LinuxSystem"]),
     tests("WireGuardEngine", [wireGuardSupport]),
     tests("Tunnels"),
-    tests("Commands"),
+    tests("Commands", ["Tunnels"]),
     tests("PluginSupport"),
     tests("CNI"),
     tests("Netavark"),

@@ -1,0 +1,99 @@
+import Glibc
+import LinuxSystem
+import Testing
+
+@testable import Tunnels
+
+struct JournalTests {
+    private let temporary = TemporaryState()
+
+    private func writer() throws -> JournalWriter {
+        try File.makeDirectories(temporary.state.path)
+        return try JournalWriter(
+            Journal(id: try TunnelID("t"), bootID: "boot"), path: "\(temporary.state.path)/journal.json")
+    }
+
+    @Test func `P4: an announcement is in the file before the mutation`() throws {
+        var journal = try writer()
+        try journal.willDo(.removeSocket("/run/x.sock"))
+        let read = try #require(try JournalWriter.open(journal.path))
+        #expect(read.journal.undo == [.removeSocket("/run/x.sock")])
+        #expect(read.journal.phase == .attaching)
+    }
+
+    @Test func `P4: undoing goes backwards, carries on after errors, reports all, and keeps what failed`() throws {
+        var journal = try writer()
+        let steps = ["a", "b", "c", "d"].map { UndoStep.removeDirectory("/\($0)") }
+        try journal.willDo(steps)
+        var order: [String] = []
+        let errors = journal.undoAll { (step) throws(TunnelError) in
+            order.append(step.path ?? "")
+            if step.path == "/c" || step.path == "/a" { throw TunnelError(.system, "no \(step.path ?? "")") }
+        }
+        #expect(order == ["/d", "/c", "/b", "/a"])
+        #expect(errors.map(\.message) == ["no /c", "no /a"])
+        let kept = try #require(try JournalWriter.open(journal.path))
+        #expect(kept.journal.undo == [steps[0], steps[2]])
+    }
+
+    @Test func `a mutation that did not happen is taken back, one that is known better is amended`() throws {
+        var journal = try writer()
+        try journal.willDo([.removeDirectory("/a"), .deleteNamespace("blue")])
+        try journal.didNotHappen(.removeDirectory("/a"))
+        var known = UndoStep.deleteNamespace("blue")
+        known.digest = "more"
+        try journal.amend(.deleteNamespace("blue"), to: known)
+        #expect(try JournalWriter.open(journal.path)?.journal.undo == [known])
+    }
+
+    @Test func `announcing again what the list has already changes nothing`() throws {
+        var journal = try writer()
+        try journal.willDo(.removeDirectory("/a"))
+        try journal.willDo(.removeDirectory("/a"))
+        #expect(journal.journal.undo.count == 1)
+    }
+
+    @Test func `P4: a newer program's journal is obeyed as far as it is known, and kept where it is not`() throws {
+        let text = """
+            {"format": 2, "id": "t", "phase": "attached", "bootID": "b", "news": 1,
+             "undo": [{"action": "removeDirectory", "path": "/nonexistent/x", "more": true}, {"action": "flyToTheMoon"}]}
+            """
+        try File.makeDirectories(temporary.state.path)
+        let path = "\(temporary.state.path)/journal.json"
+        try File.replace(path, with: text)
+        var journal = try #require(try JournalWriter.open(path))
+        let runner = UndoRunner(state: temporary.state, id: "t")
+        let errors = journal.undoAll { (step) throws(TunnelError) in try runner.perform(step) }
+        #expect(errors.count == 1)
+        #expect(errors.first?.message.contains("flyToTheMoon") == true)
+        #expect(journal.journal.undo.map(\.action.rawValue) == ["flyToTheMoon"])
+    }
+
+    @Test func `P4: every undo step of what never was succeeds`() throws {
+        let runner = UndoRunner(state: temporary.state, id: "t")
+        let key = String(repeating: "ab", count: 32)
+        for step: UndoStep in [
+            .removeSocket("/nonexistent/x.sock"), .removeDirectory("/nonexistent/x"),
+            .removeFile("/nonexistent/y", digest: "0"),
+            .endProcess(identityPath: "/nonexistent/engine", bootID: "b"), .releaseLease(key, remember: true),
+            .releaseLease("../../etc/passwd", remember: false), .deleteNamespace("swg-tests-never-was"),
+        ] { try runner.perform(step) }
+    }
+
+    @Test func `a file that somebody has changed since is left alone`() throws {
+        try File.makeDirectories(temporary.state.path)
+        let path = "\(temporary.state.path)/resolv.conf"
+        try File.replace(path, with: "theirs")
+        try UndoRunner(state: temporary.state, id: "t").perform(.removeFile(path, digest: "of ours"))
+        #expect(File.exists(path))
+    }
+
+    @Test func `P5: an engine's line is no order to kill somebody else`() throws {
+        try File.makeDirectories(temporary.state.path)
+        let path = "\(temporary.state.path)/engine"
+        // Our own pid with another start time: a recycled number.
+        try File.replace(path, with: "\(getpid()) (swg-engine) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0 0")
+        let boot = try ProcessIdentity.currentBootID()
+        try UndoRunner(state: temporary.state, id: "t").perform(.endProcess(identityPath: path, bootID: boot))
+    }
+}

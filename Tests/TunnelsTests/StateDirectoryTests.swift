@@ -1,0 +1,103 @@
+import Glibc
+import LinuxSystem
+import Testing
+import WireGuardCrypto
+
+@testable import Tunnels
+
+struct StateDirectoryTests {
+    private let temporary = TemporaryState()
+    private var state: StateDirectory { temporary.state }
+
+    private func mode(_ path: String) -> mode_t {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
+    }
+
+    private func isFree(_ id: TunnelID) throws -> Bool {
+        guard let lock = try state.reserve(id) else { return false }
+        _ = consume lock
+        return true
+    }
+
+    @Test func `an id is given once, with its lock, and directories are private`() throws {
+        let id = try TunnelID("t")
+        guard let lock = try state.reserve(id) else {
+            Issue.record("a free id is refused")
+            return
+        }
+        #expect(try !isFree(id))
+        #expect(mode(state.path) == 0o700 && mode(state.directory(of: id)) == 0o700)
+        #expect(mode(state.lock(of: id)) == 0o600)
+        #expect(try state.ids() == [id])
+        // flock is per open file: within one process a second open waits as well.
+        #expect { _ = try state.lock(id, wait: false) } throws: { ($0 as? TunnelError)?.kind == .busy }
+        try state.remove(id)
+        #expect(!File.exists(state.path), "empty directories go")
+        _ = consume lock
+    }
+
+    @Test func `a directory that others may write is refused`() throws {
+        try File.makeDirectories(state.path)
+        chmod(state.path, 0o777)
+        #expect { _ = try state.reserve(try TunnelID("t")) } throws: {
+            ($0 as? TunnelError)?.kind == .state && "\($0)".contains("chmod 0700")
+        }
+    }
+
+    @Test func `files that are no ids are not ours`() throws {
+        try File.makeDirectories("\(state.tunnels)/not an id")
+        #expect(try state.ids().isEmpty)
+    }
+
+    @Test func `leases: one holder; a holder without directory holds nothing; released keys are remembered`() throws {
+        let book = LeaseBook(state: state)
+        let key = PrivateKey.generate().publicKey
+        let first = try TunnelID("first")
+        let second = try TunnelID("second")
+        let lock = try state.reserve(first)
+        #expect(try book.take(key, for: first, configurationPath: nil) == nil)
+        #expect(try book.take(key, for: second, configurationPath: nil) == first)
+        #expect(try book.holder(of: key) == first)
+        try book.release(key.hex, by: "second", remember: false)
+        #expect(try book.holder(of: key) == first, "only its holder releases a lease")
+        try book.release(key.hex, by: "first", remember: true)
+        #expect(try book.holder(of: key) == nil)
+        #expect(try book.releasedAt(key) != nil)
+        #expect(try book.take(key, for: second, configurationPath: nil) == nil)
+        // `second` has no directory.
+        #expect(try book.holder(of: key) == nil)
+        #expect(try book.take(key, for: first, configurationPath: nil) == nil)
+        _ = consume lock
+    }
+
+    @Test func `P4: what a death while writing a lease leaves is swept`() throws {
+        let book = LeaseBook(state: state)
+        let key = PrivateKey.generate().publicKey
+        #expect(try book.take(key, for: try TunnelID("gone"), configurationPath: nil) == nil)
+        try File.replace("\(state.leases)/\(key.hex).4711.tmp", with: "half")
+        try book.sweep()
+        #expect(!File.exists(state.leases))
+    }
+
+    @Test func `collecting takes what is half made, and nothing that is locked`() throws {
+        let keeper = TunnelKeeper(stateDirectory: state.path)
+        let dead = try TunnelID("dead")
+        let busy = try TunnelID("busy")
+        do {
+            let lock = try state.reserve(dead)
+            _ = try JournalWriter(Journal(id: dead, bootID: "b"), path: state.journal(of: dead))
+            _ = consume lock
+        }
+        let lock = try state.reserve(busy)
+        let report = try keeper.collectGarbage()
+        #expect(report.removed == [dead] && report.errors.isEmpty)
+        #expect(try state.ids() == [busy])
+        _ = consume lock
+    }
+
+    @Test func `P4: detaching what never was is success`() throws {
+        let report = try TunnelKeeper(stateDirectory: state.path).detach(try TunnelID("never"))
+        #expect(report.removed.isEmpty && report.errors.isEmpty)
+    }
+}
