@@ -29,7 +29,7 @@ enum {
     // Eight packets of a device MTU of 1420: twelve passes of sixteen lanes, 12 KiB.
     GROUP_BLOCKS = 192,
     GROUP_PACKETS = 64,
-    // A pass writes whole vectors of blocks: this much may be written behind the last one.
+    // The list is written, and key stream generated, in whole vectors: so much may come behind the last block.
     SLACK_BLOCKS = 16,
     POWER_BYTES = 3 * 1024,
 };
@@ -81,7 +81,9 @@ ALWAYS_INLINE void wipe(void *memory, size_t bytes) {
 
 // Everything secret in the scratch: `blocks` of key stream, with what the last pass wrote behind them, and the powers.
 ALWAYS_INLINE void wipe_scratch(train_scratch *scratch, size_t blocks, size_t power_bytes) {
-    wipe(scratch->keystream, (blocks + 7) / 8 * 8 * BLOCK_BYTES);
+    // A pass writes 32, 16 or 8 blocks, the smallest that is enough.
+    const size_t written = blocks % 32 > 16 ? (blocks + 31) / 32 * 32 : (blocks + 7) / 8 * 8;
+    wipe(scratch->keystream, written * BLOCK_BYTES);
     wipe(scratch->powers, power_bytes);
 }
 

@@ -1,4 +1,5 @@
-// The train cipher in 512-bit vectors: ChaCha20 in sixteen lanes, Poly1305 in eight lanes by IFMA (52-bit multiplies).
+// The train cipher in 512-bit vectors: ChaCha20 in sixteen lanes, twice side by side (a round is one
+// long chain of dependent steps, and there are registers for two); Poly1305 in eight lanes by IFMA, 52-bit multiplies.
 //
 // Poly1305 arithmetic. A number mod 2^130 - 5 is three limbs of 44, 44 and 42 bits. The product of a = (a0, a1, a2)
 // and b has, as 2^132 = 4 * 2^130 = 20, the columns
@@ -49,37 +50,33 @@ ALWAYS_INLINE void turn_quarters(__m512i a, __m512i b, __m512i c, __m512i d, __m
     out[3] = _mm512_shuffle_i32x4(ab23, cd23, 0xdd);
 }
 
-ALWAYS_INLINE void chacha16(
-    const uint32_t key[8], uint32_t nonce_first, const uint32_t *number, const uint32_t *nonce_low,
-    const uint32_t *nonce_high, uint8_t *output
-) {
-    const __m512i initial[16] = {
+// The state of sixteen blocks, one word per vector.
+typedef struct {
+    __m512i word[16];
+} state16;
+
+ALWAYS_INLINE state16 initial_state(const train_scratch *scratch, size_t at, const uint32_t key[8], uint32_t nonce_first) {
+    return (state16){{
         _mm512_set1_epi32(0x61707865), _mm512_set1_epi32(0x3320646e), _mm512_set1_epi32(0x79622d32),
         _mm512_set1_epi32(0x6b206574), _mm512_set1_epi32((int)key[0]), _mm512_set1_epi32((int)key[1]),
         _mm512_set1_epi32((int)key[2]), _mm512_set1_epi32((int)key[3]), _mm512_set1_epi32((int)key[4]),
         _mm512_set1_epi32((int)key[5]), _mm512_set1_epi32((int)key[6]), _mm512_set1_epi32((int)key[7]),
-        _mm512_loadu_si512(number), _mm512_set1_epi32((int)nonce_first), _mm512_loadu_si512(nonce_low),
-        _mm512_loadu_si512(nonce_high),
-    };
-    __m512i x[16], y[4][4];
-    for (int i = 0; i < 16; i++) x[i] = initial[i];
-    for (int round = 0; round < 10; round++) {
-        QUARTER(x[0], x[4], x[8], x[12]);
-        QUARTER(x[1], x[5], x[9], x[13]);
-        QUARTER(x[2], x[6], x[10], x[14]);
-        QUARTER(x[3], x[7], x[11], x[15]);
-        QUARTER(x[0], x[5], x[10], x[15]);
-        QUARTER(x[1], x[6], x[11], x[12]);
-        QUARTER(x[2], x[7], x[8], x[13]);
-        QUARTER(x[3], x[4], x[9], x[14]);
-    }
-    for (int i = 0; i < 16; i++) x[i] = _mm512_add_epi32(x[i], initial[i]);
-    // From one word per vector to one block per vector: y[g][i] gets words 4g to 4g + 3 of blocks i, 4 + i, 8 + i, 12 + i.
+        _mm512_loadu_si512(scratch->number + at), _mm512_set1_epi32((int)nonce_first),
+        _mm512_loadu_si512(scratch->nonce_low + at), _mm512_loadu_si512(scratch->nonce_high + at),
+    }};
+}
+
+#define QUARTERS(x, a, b, c, d) QUARTER(x.word[a], x.word[b], x.word[c], x.word[d])
+
+// Adds the initial state and writes the blocks, from one word per vector to one block per vector.
+ALWAYS_INLINE void write_blocks(state16 *x, const state16 *initial, uint8_t *output) {
+    __m512i y[4][4];
+    for (int i = 0; i < 16; i++) x->word[i] = _mm512_add_epi32(x->word[i], initial->word[i]);
+    // y[g][i] gets words 4g to 4g + 3 of the blocks i, 4 + i, 8 + i, 12 + i.
     for (int g = 0; g < 4; g++) {
-        const __m512i low01 = _mm512_unpacklo_epi32(x[4 * g], x[4 * g + 1]);
-        const __m512i high01 = _mm512_unpackhi_epi32(x[4 * g], x[4 * g + 1]);
-        const __m512i low23 = _mm512_unpacklo_epi32(x[4 * g + 2], x[4 * g + 3]);
-        const __m512i high23 = _mm512_unpackhi_epi32(x[4 * g + 2], x[4 * g + 3]);
+        const __m512i *const words = x->word + 4 * g;
+        const __m512i low01 = _mm512_unpacklo_epi32(words[0], words[1]), high01 = _mm512_unpackhi_epi32(words[0], words[1]);
+        const __m512i low23 = _mm512_unpacklo_epi32(words[2], words[3]), high23 = _mm512_unpackhi_epi32(words[2], words[3]);
         y[g][0] = _mm512_unpacklo_epi64(low01, low23);
         y[g][1] = _mm512_unpackhi_epi64(low01, low23);
         y[g][2] = _mm512_unpacklo_epi64(high01, high23);
@@ -90,6 +87,31 @@ ALWAYS_INLINE void chacha16(
         turn_quarters(y[0][i], y[1][i], y[2][i], y[3][i], blocks);
         for (int q = 0; q < 4; q++) _mm512_storeu_si512(output + (4 * q + i) * BLOCK_BYTES, blocks[q]);
     }
+}
+
+// `both`: 32 blocks from two states side by side, so that one fills the waits of the other; else 16.
+ALWAYS_INLINE void chacha16(
+    train_scratch *scratch, size_t at, const uint32_t key[8], uint32_t nonce_first, bool both
+) {
+    const state16 initial = initial_state(scratch, at, key, nonce_first);
+    const state16 initial2 = both ? initial_state(scratch, at + 16, key, nonce_first) : initial;
+    state16 x = initial, z = initial2;
+#define ROW(a, b, c, d) \
+    QUARTERS(x, a, b, c, d); \
+    if (both) { QUARTERS(z, a, b, c, d); }
+    for (int round = 0; round < 10; round++) {
+        ROW(0, 4, 8, 12);
+        ROW(1, 5, 9, 13);
+        ROW(2, 6, 10, 14);
+        ROW(3, 7, 11, 15);
+        ROW(0, 5, 10, 15);
+        ROW(1, 6, 11, 12);
+        ROW(2, 7, 8, 13);
+        ROW(3, 4, 9, 14);
+    }
+#undef ROW
+    write_blocks(&x, &initial, scratch->keystream + at * BLOCK_BYTES);
+    if (both) write_blocks(&z, &initial2, scratch->keystream + (at + 16) * BLOCK_BYTES);
 }
 
 // Appends `blocks` blocks of one packet, from block number `number` on, to the flat list.
@@ -110,11 +132,8 @@ static void generate(train_scratch *scratch, size_t blocks, const uint8_t key[32
     uint32_t words[8];
     memcpy(words, key, sizeof words);
     size_t at = 0;
-    for (; at + 8 < blocks; at += 16) {
-        chacha16(
-            words, nonce_first, scratch->number + at, scratch->nonce_low + at, scratch->nonce_high + at,
-            scratch->keystream + at * BLOCK_BYTES);
-    }
+    for (; at + 16 < blocks; at += 32) chacha16(scratch, at, words, nonce_first, true);
+    for (; at + 8 < blocks; at += 16) chacha16(scratch, at, words, nonce_first, false);
     if (at < blocks) {
         chacha8(
             words, nonce_first, scratch->number + at, scratch->nonce_low + at, scratch->nonce_high + at,
