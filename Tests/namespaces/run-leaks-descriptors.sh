@@ -45,3 +45,10 @@ for mode in $modes; do
     refused_as_input 12 /proc/self/ns/net "$mode" 'standard input.*namespace'
 done
 ok "a directory or a namespace as standard input is refused"
+
+# A closed standard descriptor must not let one of ours slip in.
+for mode in root rootless root-strict; do
+    seen=$(behind $mode readlink /proc/self/fd/0 <&-)
+    [ "$seen" = /dev/null ] || fail "($mode) closed standard input became $seen"
+done
+ok "leak row 1: a closed standard input becomes /dev/null"

@@ -15,6 +15,7 @@ extension TunnelKeeper {
         guard !request.command.isEmpty else {
             throw TunnelError(.usage, "no command is given", cure: "swg-ns exec TUNNEL -- COMMAND")
         }
+        try InheritedDescriptors.fillGaps()
         let user = try InvokingUser.find(asked: request.user)
         guard let record = try StateFile.read(TunnelRecord.self, from: state.record(of: request.tunnel)) else {
             throw TunnelError(.notFound, "there is no tunnel \(request.tunnel)", cure: "see swg-ns list")

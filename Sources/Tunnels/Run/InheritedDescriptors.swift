@@ -8,6 +8,21 @@ import Namespaces
 /// A socket belongs to the namespace in which it was made, for ever; so do a TUN device and a ring. Leak rows
 /// 1 to 3. A directory is a way around every mount that covers something (leak row 4).
 enum InheritedDescriptors {
+    /// Opens /dev/null for whichever of 0 to 2 is closed: otherwise a descriptor of ours would get the number,
+    /// and the command would inherit it.
+    static func fillGaps() throws(TunnelError) {
+        do throws(SystemError) {
+            while true {
+                let file = try FileDescriptor.open("/dev/null", O_RDWR)
+                guard file.rawValue <= 2 else { return }
+                let number = file.release()
+                try systemCall("fcntl(F_SETFD)") { swg_fcntl(number, F_SETFD, 0) }
+            }
+        } catch {
+            throw TunnelError(error, doing: "opening /dev/null for a closed standard descriptor")
+        }
+    }
+
     /// - Parameter cookie: SO_NETNS_COOKIE of the command's namespace; nil where none exists yet.
     static func check(commandNamespaceCookie cookie: UInt64?) throws(TunnelError) {
         for number: Int32 in 0...2 {

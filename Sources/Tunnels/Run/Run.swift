@@ -28,6 +28,7 @@ extension TunnelKeeper {
         guard !request.command.isEmpty else {
             throw TunnelError(.usage, "no command is given", cure: "swg-ns run CONFIG -- COMMAND")
         }
+        try InheritedDescriptors.fillGaps()
         try InheritedDescriptors.check(commandNamespaceCookie: nil)
         let user = try InvokingUser.find(asked: request.user)
         let mask = CommandSupervisor.blockSignals()

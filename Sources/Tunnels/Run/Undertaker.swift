@@ -49,6 +49,8 @@ struct Undertaker: ~Copyable {
                 guard let id = try? TunnelID(String(decoding: line, as: UTF8.self)) else { continue }
                 _ = try? keeper.detach(id)
             }
+            // What had been begun before we were told of it.
+            _ = try? keeper.collectGarbage()
         } catch {
             _exit(1)
         }
