@@ -21,19 +21,38 @@ public enum Plugin {
             return 0
         }
         var version = SpecificationVersion.current
-        do {
+        do throws(PluginError) {
             let environment = try PluginEnvironment(variables)
             let input = try readInput()
             version = answerVersion(input)
             let call = PluginCall(
                 environment: environment, variables: variables, input: input,
                 tunnels: { TunnelKeeper(stateDirectory: $0) }, log: StandardStreams.log)
-            if let answer = try call.answer() { try deliver(answer, of: call) }
+            do throws(PluginError) {
+                if let answer = try call.answer() { try deliver(answer, of: call) }
+            } catch {
+                record(call, error)
+                throw error
+            }
+            record(call, nil)
             return 0
         } catch {
             StandardStreams.log("\(error.message)\(error.details.isEmpty ? "" : "\n\(error.details)")")
             try? StandardStreams.answer(error.object(version).serialized)
             return 1
+        }
+    }
+
+    /// ADD and DEL go to the log, and a failure is kept beyond it: runtimes lose a plugin's standard error.
+    private static func record(_ call: PluginCall, _ failure: PluginError?) {
+        let verb = call.environment.verb
+        guard verb == .add || verb == .delete, let configuration = try? TeardownConfiguration(call.input) else { return }
+        let keeper = TunnelKeeper(stateDirectory: configuration.stateDirectory)
+        let owner = call.owner(network: configuration.name ?? "")
+        if let failure {
+            keeper.noteFailure("CNI \(verb.rawValue): \(failure.message)", owner: owner)
+        } else {
+            keeper.note("CNI \(verb.rawValue) of network \(owner.network)", tunnel: owner.tunnelID, owner: owner)
         }
     }
 

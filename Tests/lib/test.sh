@@ -68,7 +68,9 @@ inventory() {
     echo "== processes"
     ps -e -o args= | grep -vE '^(ps |grep |sort|awk|/bin/bash|bash|\[|sleep )' | sort || true
     echo "== files"
-    find /run /etc/netns /etc/wireguard -path /run/test -prune -o -print 2>/dev/null | sort || true
+    # A log is meant to outlive what it tells of.
+    find /run /etc/netns /etc/wireguard -path /run/test -prune -o -print 2>/dev/null |
+        grep -vE '^/run/swg-ns(/log.*)?$' | sort || true
 }
 
 inventory_of_network() {
