@@ -13,7 +13,7 @@ resident() { awk '/^VmRSS/ { print $2 }' "/proc/$worker/status"; }
 before=$(resident)
 
 ip -n b addr add 192.0.2.66/24 dev vb
-ip netns exec b tcpdump -n -U -i vb -w answers.pcap 'src host 192.0.2.1 and dst host 192.0.2.66' 2>answers.log &
+ip netns exec b tcpdump --immediate-mode -n -U -i vb -w answers.pcap 'src host 192.0.2.1 and dst host 192.0.2.66' 2>answers.log &
 dump=$!
 wait_until 5 grep -q listening answers.log
 cat >flood.py <<'PY'

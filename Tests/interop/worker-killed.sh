@@ -15,7 +15,7 @@ expect_ping b 10.0.0.1
 wg set wga peer "$b_public" allowed-ips +10.0.0.77/32 2>/dev/null ||
     wg set wga peer "$b_public" allowed-ips 10.0.0.2/32,fd00::2/128,10.0.0.77/32
 
-ip netns exec b tcpdump -n -U -i vb -w wire.pcap 2>wire.log &
+ip netns exec b tcpdump --immediate-mode -n -U -i vb -w wire.pcap 2>wire.log &
 dump=$!
 wait_until 5 grep -q listening wire.log
 in_b iperf3 -s -1 -D --logfile server.log

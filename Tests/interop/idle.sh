@@ -1,0 +1,25 @@
+#!/bin/bash
+# Idle costs nothing: no wake-up without a due timer, and little memory, after traffic too.
+source "$(dirname "$0")/../lib/test.sh"
+source "$(dirname "$0")/../lib/pair.sh"
+need wg ping
+
+make_pair swg-engine swg-engine
+wg set wga peer "$b_public" endpoint 192.0.2.2:2222
+wake_ups() { cat /proc/"$(monitor wga)"/task/*/status /proc/"$(workers wga)"/task/*/status | awk '/ctxt_switches/ { sum += $2 } END { print sum }'; }
+private() { awk '/^Private/ { sum += $2 } END { print sum }' /proc/"$(monitor wga)"/smaps /proc/"$(workers wga)"/smaps; }
+
+sleep 1
+before=$(wake_ups)
+sleep 5
+[ $(($(wake_ups) - before)) -le 2 ] || fail "$(($(wake_ups) - before)) wake-ups in 5 s before any traffic"
+ok "silent before traffic; $(private) KiB private memory of both processes"
+
+expect_ping a 10.0.0.2 20
+# The keepalive that answers the last packet comes after ten seconds.
+sleep 12
+before=$(wake_ups)
+sleep 8
+[ $(($(wake_ups) - before)) -le 4 ] || fail "$(($(wake_ups) - before)) wake-ups in 8 s with a session"
+[ "$(private)" -le 8192 ] || fail "$(private) KiB private memory"
+ok "silent with a session; $(private) KiB private memory of both processes"
