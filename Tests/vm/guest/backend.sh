@@ -25,8 +25,10 @@ ss -Huln | grep -q ":$port " || fail "the UDP socket is not in the birthplace"
 ! grep -q wg0 monitor || fail "the interface was seen outside of its target: $(cat monitor)"
 [ -z "$(ip -o link show type wireguard)" ] || fail "a wireguard interface is on the host"
 ok "P2: the device appears in the target alone, its socket lives in the birthplace"
+swg-ns doctor >doctor 2>&1 || true
+grep -q "kernel's WireGuard.*auto takes it" doctor || { cat doctor; fail "doctor does not see the driver"; }
 expect_status 0 swg-ns check first
-ok "check proves P1 to P3"
+ok "check proves P1 to P3, doctor knows the driver"
 
 # A reload changes what differs and nothing else: the session lives on.
 shaken=$(ip netns exec pod wg show wg0 latest-handshakes)
