@@ -76,7 +76,7 @@ final class Device {
 
     /// Messages to send, in order; none, afterwards.
     func takeOutgoing() -> [OutgoingHandshake] {
-        defer { outgoing.removeAll(keepingCapacity: true) }
+        defer { outgoing = [] }
         return outgoing
     }
 

@@ -63,7 +63,13 @@ final class SurvivorTable {
         return row
     }
 
-    /// The peer was removed: what was known of it goes with it, as in the kernel. While an earlier life's changes are
+    /// The peer was removed, and its memory waits for the loops. A worker that starts now must not find the row: the
+    /// same key may have a younger one already.
+    func abandon(_ row: SurvivorRowPointer) {
+        if !isRestoring { row.pointee.state.store(SurvivorRow.free, ordering: .releasing) }
+    }
+
+    /// The peer is gone: what was known of it goes with it, as in the kernel. While an earlier life's changes are
     /// being replayed the row waits for the peer to come back.
     func release(_ row: SurvivorRowPointer) {
         if isRestoring {

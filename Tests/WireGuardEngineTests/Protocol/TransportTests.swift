@@ -231,6 +231,50 @@ import WireGuardTestSupport
         #expect(peer.current != nil)
     }
 
+    @Test func `D13: inner checksums are not looked at, and nothing is answered or forwarded between peers`() {
+        let pair = VirtualPair()
+        pair.connect()
+        var wrong = Packet.ipv4(from: "10.0.0.1", to: "10.0.0.2")
+        wrong[10] ^= 0xff
+        inject(pair, wrong)
+        #expect(pair.b.delivered.last == wrong)
+        // To another peer of B, and to its sender: both go to the TUN, where routing decides.
+        var change = DeviceChange()
+        var other = PeerChange(publicKey: PrivateKey.generate().publicKey)
+        other.endpoint = Endpoint("192.0.2.3:3")
+        other.allowedIPs = [.add(IPPrefix("10.0.0.3/32")!)]
+        change.peers = [other]
+        pair.b.apply(change, at: pair.now)
+        for destination in ["10.0.0.3", "10.0.0.1"] {
+            inject(pair, Packet.ipv4(from: "10.0.0.1", to: destination))
+            pair.b.runTransmit(at: pair.now.boot)
+            pair.b.runControl(at: pair.now)
+        }
+        #expect(pair.b.delivered.count == 4)
+        #expect(pair.b.outbox.isEmpty)
+    }
+
+    @Test func `D14: an endpoint behind the tunnel itself does not multiply ten packets`() {
+        let pair = VirtualPair()
+        var bytes = 0
+        for _ in 0..<10 {
+            pair.send(from: pair.a, Packet.ipv4(from: "10.0.0.1", to: "10.0.0.2", payload: 64))
+            for _ in 0..<50 {
+                pair.a.runControl(at: pair.now)
+                pair.a.runTransmit(at: pair.now.boot)
+                let looped = pair.a.outbox
+                pair.a.outbox = []
+                bytes += looped.reduce(0) { $0 + $1.bytes.count }
+                for datagram in looped {
+                    pair.send(
+                        from: pair.a, Packet.ipv4(from: "10.0.0.1", to: "10.0.0.2", payload: datagram.bytes.count + 8))
+                }
+            }
+            pair.advance(seconds: 1)
+        }
+        #expect(bytes > 0 && bytes < 70_000)
+    }
+
     @Test func `D20: an authentic message is admitted once, in the order of arrival, and only then is it delivered`() {
         let pair = VirtualPair()
         pair.connect()
