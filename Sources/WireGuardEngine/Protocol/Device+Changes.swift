@@ -114,6 +114,7 @@ extension Device {
         timers.remove(peer)
         forgetSession(of: peer)
         peer.pointee.handshake.presharedKey = nil
+        newPeerTimestampFloor = max(newPeerTimestampFloor, peer.pointee.row.pointee.sentTimestamp)
         survivors.abandon(peer.pointee.row)
         post(.purge, peer)
         record.pointee.reclaimer.retire(.peer(peer, round: 1))

@@ -26,7 +26,7 @@ extension Device {
         let remoteStatic = peer.pointee.publicKey
         let state = NoiseSymmetricState(responder: remoteStatic)
         let ephemeral = makeEphemeral()
-        let timestamp = TAI64N(now.wall).after(max(peer.pointee.row.pointee.sentTimestamp, initialTimestampFloor))
+        let timestamp = TAI64N(now.wall).after(max(peer.pointee.row.pointee.sentTimestamp, newPeerTimestampFloor))
         var index: UInt32 = 0
         let path = peer.pointee.path
         let message = OutgoingHandshake(

@@ -30,7 +30,9 @@ final class Device {
 
     /// The greatest TAI64N sent by this private key in this or an earlier life: to be kept (checklist T3).
     var timestampFloor: TAI64N
-    let initialTimestampFloor: TAI64N
+    /// The greatest TAI64N sent in an earlier life, or to a peer that was removed since: a peer without a row of its
+    /// own starts above it, or one that comes back after the clock was set back would not be heard.
+    var newPeerTimestampFloor: TAI64N
 
     var cookieChecker = CookieChecker()
     var rateLimiter = RateLimiter()
@@ -47,7 +49,7 @@ final class Device {
         self.survivors = survivors
         self.random = random
         self.timestampFloor = timestampFloor
-        initialTimestampFloor = timestampFloor
+        newPeerTimestampFloor = timestampFloor
         jitter = JitterSource(seed: random.nextUInt64())
         record = DeviceRecord.make()
         record.pointee.reclaimer.peerIsGone = { [unowned survivors] in survivors.release($0.pointee.row) }

@@ -1,6 +1,7 @@
 import LinuxSystem
 import Testing
 import WireGuardCrypto
+import WireGuardModel
 
 @testable import WireGuardEngine
 
@@ -59,6 +60,18 @@ import WireGuardCrypto
         pair.advance(seconds: 0.019)
         #expect(responses(pair, to: initiation(pair)) == 0)
         pair.advance(seconds: 0.001)
+        #expect(responses(pair, to: initiation(pair)) == 1)
+    }
+
+    @Test func `T3: a peer that is removed and comes back after the clock was set back is heard`() {
+        let pair = VirtualPair()
+        #expect(responses(pair, to: initiation(pair)) == 1)
+        pair.now.wall.seconds -= 3600
+        pair.advance(seconds: 1)
+        var change = VirtualPair.change(
+            pair.a, peer: pair.b.publicKey, endpoint: VirtualPair.addressB, allowed: ["10.0.0.2/32"], nil, keepalive: 0)
+        change.replacePeers = true
+        pair.a.apply(change, at: pair.now)
         #expect(responses(pair, to: initiation(pair)) == 1)
     }
 

@@ -24,6 +24,9 @@ struct TimerTable {
     /// One may go out at this instant, whatever the rest says: a new worker calls its old sessions.
     private var excused: UInt64?
     private var lastHandshakeSent: UInt64?
+    /// The same, but never forgotten: what kept a timer quiet once is not undone by a later change of keys.
+    private var lastLimit: UInt64?
+    private var jumpInstant: UInt64?
     private var sentLastMinute = false
 
     private struct Session {
@@ -79,13 +82,13 @@ struct TimerTable {
 
     /// Whether a handshake message shortly before may have kept the timer quiet.
     private func wasLimited(_ window: ClosedRange<UInt64>) -> Bool {
-        guard let last = lastHandshakeSent else { return false }
+        guard let last = lastLimit else { return false }
         return last + 5 * TimerTable.second > window.lowerBound
     }
 
     private mutating func request(_ now: UInt64) {
         attempts = 0
-        attemptsAreCertain = true
+        attemptsAreCertain = jumpInstant != now
         if lastHandshakeSent.map({ now >= $0 + 5 * TimerTable.second }) ?? true { requested = now }
     }
 
@@ -140,6 +143,7 @@ struct TimerTable {
             attempts = attempt - 1
         }
         lastHandshakeSent = now
+        lastLimit = now
         sendKeepalive = nil
         anyTraversal(now)
         retransmit = (now + 5 * TimerTable.second)...(now + 5 * TimerTable.second + TimerTable.jitter)
@@ -151,6 +155,7 @@ struct TimerTable {
         case .sendsInitiation(let attempt): sentInitiation(attempt: attempt, now)
         case .sendsResponse(let index):
             lastHandshakeSent = now
+            lastLimit = now
             next = Session(birth: now, isInitiator: false, index: index)
             zeroKeys = now + 540 * TimerTable.second
             sendKeepalive = nil
@@ -159,7 +164,7 @@ struct TimerTable {
             newHandshake = nil
             anyTraversal(now)
         case .receivedResponse:
-            completed()
+            completed(now)
             current = Session(birth: now, isInitiator: true, index: 0)
             next = nil
             zeroKeys = now + 540 * TimerTable.second
@@ -179,10 +184,10 @@ struct TimerTable {
         }
     }
 
-    private mutating func completed() {
+    private mutating func completed(_ now: UInt64) {
         retransmit = nil
         attempts = 0
-        attemptsAreCertain = true
+        attemptsAreCertain = jumpInstant != now
         sentLastMinute = false
     }
 
@@ -191,7 +196,7 @@ struct TimerTable {
     mutating func admitted(index: UInt32, hasData: Bool, _ now: UInt64) {
         advance(to: now)
         if let confirmed = next, confirmed.index == index {
-            completed()
+            completed(now)
             current = confirmed
             next = nil
         }
@@ -249,5 +254,6 @@ struct TimerTable {
         sendKeepalive = sendKeepalive.map { max($0, now) }
         persistent = persistent.map { max($0, now) }
         attemptsAreCertain = false
+        jumpInstant = now
     }
 }
