@@ -11,6 +11,8 @@ tests=$(realpath "$(dirname "$0")/..")
 # Swift's own tests of the netlink code, where they have been built.
 for bundle in "$tests"/../.build/tests/release/*.xctest; do [ ! -x "$bundle" ] || export SWG_TEST_BUNDLE=$bundle; done
 
+# The machine has a /run of its own: begin where it sees the same folder.
+cd "$tests"
 status=0
 "$tests/lib/vm/boot" -t 480 "$tests/lib/vm/run-guest" || status=$?
 [ $status = 0 ] || fail "the virtual machine's status is $status"
