@@ -36,14 +36,19 @@ extension TunnelKeeper {
     ) throws(TunnelError) -> TeardownReport {
         var report = TeardownReport()
         for id in try state.ids() {
-            let owner: Owner?
+            let record: TunnelRecord?
             do throws(TunnelError) {
-                owner = try StateFile.read(TunnelRecord.self, from: state.record(of: id))?.owner
+                record = try StateFile.read(TunnelRecord.self, from: state.record(of: id))
             } catch {
                 report.errors.append(error)
                 continue
             }
-            guard let owner, owner.runtime == runtime, owner.network == network else { continue }
+            guard let record else {
+                // Its attach died before it could say whose it is.
+                collectIfAbandoned(id, &report)
+                continue
+            }
+            guard let owner = record.owner, owner.runtime == runtime, owner.network == network else { continue }
             if keep.contains(Attachment(containerID: owner.containerID, interface: owner.interface)) {
                 collectIfAbandoned(id, &report)
                 continue

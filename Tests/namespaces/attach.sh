@@ -5,11 +5,11 @@ need curl wg
 make_gateway
 inventory >"$test_folder/before"
 
-reaches() { ip netns exec "$1" curl -s -m 15 "http://10.99.0.1/" | grep -q "behind the tunnel"; }
+reaches() { ip netns exec "$1" curl -s -m 15 "http://10.99.0.1/" | grep >/dev/null "behind the tunnel"; }
 
 swg-ns attach "$test_folder/client1.conf" --netns blue --create --engine userspace --quiet
 reaches blue || fail "no answer over IPv4"
-ip netns exec blue curl -s -m 15 "http://[fd99::1]/" | grep -q "behind the tunnel" || fail "no answer over IPv6"
+ip netns exec blue curl -s -m 15 "http://[fd99::1]/" | grep >/dev/null "behind the tunnel" || fail "no answer over IPv6"
 ok "a created namespace reaches what is behind the tunnel, over both families"
 
 links=$(ip -n blue -o link | awk -F': ' '{ print $2 }' | sort | tr '\n' ' ')
@@ -17,10 +17,10 @@ links=$(ip -n blue -o link | awk -F': ' '{ print $2 }' | sort | tr '\n' ' ')
 swg-ns check client1 >"$test_folder/output" || fail "P1: $(cat "$test_folder/output")"
 ok "P1: lo and the tunnel, nothing else; check proves it"
 
-wg show client1 | grep -q "latest handshake" || fail "P7: wg show"
-ip netns exec blue cat /etc/resolv.conf | grep -q "nameserver 10.99.0.1" || fail "P7: DNS= reaches ip netns exec"
-swg-ns show client1 | grep -q "socket: outside" || fail "show does not say where the socket lives"
-swg-ns list --json | grep -q '"state" : "attached"' || fail "list"
+wg show client1 | grep >/dev/null "latest handshake" || fail "P7: wg show"
+ip netns exec blue cat /etc/resolv.conf | grep >/dev/null "nameserver 10.99.0.1" || fail "P7: DNS= reaches ip netns exec"
+swg-ns show client1 | grep >/dev/null "socket: outside" || fail "show does not say where the socket lives"
+swg-ns list --json | grep >/dev/null '"state" : "attached"' || fail "list"
 ok "P7: wg show ID and ip netns exec work on what we made"
 
 swg-ns detach client1 --quiet
@@ -36,14 +36,14 @@ swg-ns attach "$test_folder/client2.conf" --netns /run/netns/green --ifname tun9
 reaches green || fail "no answer in a namespace by path"
 swg-ns detach by-path --quiet
 [ "$(ip -n green -o link | wc -l)" = 1 ] || fail "detach left an interface"
-ip -n green -o link show lo | grep -q "state DOWN" || fail "P4: lo was down before, and is up now"
+ip -n green -o link show lo | grep >/dev/null "state DOWN" || fail "P4: lo was down before, and is up now"
 ok "by path, with another interface name and id; lo is down again"
 
 unshare --net sleep 1000 &
 sleeper=$!
 wait_until 5 test "$(readlink /proc/$sleeper/ns/net)" != "$(readlink /proc/self/ns/net)"
 swg-ns attach "$test_folder/client3.conf" --pid "$sleeper" --engine userspace --quiet
-nsenter -t "$sleeper" -n curl -s -m 15 http://10.99.0.1/ | grep -q "behind the tunnel" || fail "no answer by pid"
+nsenter -t "$sleeper" -n curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel" || fail "no answer by pid"
 engine=$(swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p')
 kill "$sleeper"
 wait "$sleeper" 2>/dev/null || true

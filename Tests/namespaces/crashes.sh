@@ -10,26 +10,26 @@ swg-ns attach "$test_folder/client1.conf" --netns blue --create --engine userspa
 kill -9 "$(engine_of)"
 wait_until 5 bash -c '! ip -n blue link show wg0' || fail "the device outlives its engine"
 [ -z "$(ip -n blue route)$(ip -n blue -6 route | grep -v '^\(local\|ff00\|::1\)')" ] || fail "P1: routes are left: $(ip -n blue route)"
-swg-ns list | grep -q 'client1 *broken' || fail "list: $(swg-ns list)"
+swg-ns list | grep >/dev/null 'client1 *broken' || fail "list: $(swg-ns list)"
 expect_status 1 swg-ns check client1
 expect_output 'FAIL.*repair'
 swg-ns gc --quiet
-swg-ns list | grep -q client1 || fail "gc took a tunnel whose namespace lives"
+swg-ns list | grep >/dev/null client1 || fail "gc took a tunnel whose namespace lives"
 swg-ns repair client1 --quiet
-ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep -q "behind the tunnel" || fail "no answer after repair"
+ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel" || fail "no answer after repair"
 swg-ns check client1 >/dev/null || fail "check after repair"
 ok "kill -9 of the engine: no way out, list and check say so, repair brings it back"
 
 before=$(engine_of)
 swg-ns repair client1 --replace --quiet
 [ "$before" != "$(engine_of)" ] || fail "the engine was not replaced"
-ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep -q "behind the tunnel" || fail "no answer after the replacement"
+ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel" || fail "no answer after the replacement"
 ok "repair replaces a live engine; the interface stays"
 
 ip netns delete blue
 wait_until 10 bash -c "! test -d /proc/$(engine_of)" || fail "P2: the engine outlives the namespace"
-swg-ns list | grep -q 'client1 *orphaned' || fail "list: $(swg-ns list)"
-swg-ns gc | grep -q 'detached client1' || fail "gc"
+swg-ns list | grep >/dev/null 'client1 *orphaned' || fail "list: $(swg-ns list)"
+swg-ns gc | grep >/dev/null 'detached client1' || fail "gc"
 inventory >"$test_folder/after"
 same_inventory "$test_folder/before" "$test_folder/after"
 ok "a namespace deleted underneath: gc leaves nothing"

@@ -79,7 +79,7 @@ while read -r name number <&3; do
     fi
     # A kill behind the last step leaves a whole tunnel, which gc does not touch.
     if [ -e /run/swg-ns/tunnels/t ]; then
-        swg-ns list | grep -q 't *attached' || fail "gc after $name $number of attach: $(swg-ns list)"
+        swg-ns list | grep >/dev/null 't *attached' || fail "gc after $name $number of attach: $(swg-ns list)"
         swg-ns detach t --quiet
         whole=$((whole + 1))
     fi

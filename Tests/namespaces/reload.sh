@@ -5,7 +5,7 @@ need curl jq
 make_gateway
 inventory >"$test_folder/before"
 conf=$test_folder/client1.conf
-reaches() { ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep -q "behind the tunnel"; }
+reaches() { ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel"; }
 
 swg-ns attach "$conf" --netns blue --create --engine userspace --dry-run --json --wait >"$test_folder/output"
 jq -e '.dryRun and .interface == "wg0" and (.addresses | length) == 2' "$test_folder/output" >/dev/null || fail "dry run"
@@ -20,10 +20,10 @@ handshake=$(swg-ns show client1 --json | jq '.tunnels[0].peers[0].lastHandshake'
 sed -i 's|^AllowedIPs.*|AllowedIPs = 10.99.0.0/24, 10.5.0.0/16, fd99::/64|; s|^Address.*|&, 10.99.7.7/32|' "$conf"
 echo "PersistentKeepalive = 21" >>"$conf"
 swg-ns set client1 >"$test_folder/output" || fail "set: $(cat "$test_folder/output")"
-expect_route() { ip -n blue route | grep -q "$1" || fail "no route $1: $(ip -n blue route)"; }
+expect_route() { ip -n blue route | grep >/dev/null "$1" || fail "no route $1: $(ip -n blue route)"; }
 expect_route '10.5.0.0/16 dev wg0'
-ip -n blue route | grep -q default && fail "the old route stayed"
-ip -n blue addr | grep -q 10.99.7.7 || fail "the new address is missing"
+ip -n blue route | grep >/dev/null default && fail "the old route stayed"
+ip -n blue addr | grep >/dev/null 10.99.7.7 || fail "the new address is missing"
 [ "$(swg-ns show client1 --json | jq '.tunnels[0].peers[0].persistentKeepalive')" = 21 ] || fail "keepalive"
 [ "$(swg-ns show client1 --json | jq '.tunnels[0].peers[0].lastHandshake')" = "$handshake" ] || fail "set dropped the session"
 reaches || fail "no answer after set"
@@ -61,7 +61,7 @@ sed 's/ = true/ = false/; /^P[a-z]*[UD][a-z]* =/d' "$conf" >"$test_folder/plain.
 chmod 600 "$test_folder/plain.conf"
 swg-ns attach "$test_folder/plain.conf" --netns blue --create --engine userspace --foreground --quiet &
 service=$!
-wait_until 10 bash -c "swg-ns list | grep -q 'plain *attached'" || fail "foreground does not attach"
+wait_until 10 bash -c "swg-ns list | grep >/dev/null 'plain *attached'" || fail "foreground does not attach"
 kill -TERM "$service"
 wait "$service" || fail "foreground ended with $?"
 inventory >"$test_folder/after"
