@@ -16,8 +16,8 @@ for place in /run/swg-ns /etc/netns; do
     grep -rqF -e "$key" -e "$hex" "$place" 2>/dev/null && fail "P3: the key is below $place"
 done
 for process in $(pgrep -f swg-engine); do
-    tr '\0' '\n' <"/proc/$process/cmdline" | grep -qF -e "$key" -e "$hex" && fail "P3: the key is in an argument"
-    tr '\0' '\n' <"/proc/$process/environ" 2>/dev/null | grep -qF -e "$key" -e "$hex" && fail "P3: the key is in the environment"
+    tr '\0' '\n' <"/proc/$process/cmdline" | grep >/dev/null -F -e "$key" -e "$hex" && fail "P3: the key is in an argument"
+    tr '\0' '\n' <"/proc/$process/environ" 2>/dev/null | grep >/dev/null -F -e "$key" -e "$hex" && fail "P3: the key is in the environment"
 done
 swg-ns show client1 >"$test_folder/shown"
 swg-ns show client1 --json >>"$test_folder/shown"
