@@ -25,7 +25,7 @@ enum UserNamespaceTrouble {
         switch error.errno.rawValue {
         case EPERM, EACCES:
             return
-                "\(attempt); this container or its system-call filter forbids them: allow unshare(CLONE_NEWUSER), or use sudo"
+                "\(attempt); this container or its system-call filter forbids them: allow unshare with CLONE_NEWUSER, or use sudo"
         case EINVAL where error.call == "unshare":
             return "\(attempt); the kernel was built without them (CONFIG_USER_NS): use sudo"
         default:
