@@ -24,18 +24,16 @@ public struct UAPIRequestParser: ~Copyable {
     }
 
     private let limits: UAPILimits
-    private let interfaceIndex: (String) -> UInt32?
     private var splitter: LineSplitter
     private var state = State.operation
     private var requestBytes = 0
-    private var change = DeviceChange()
-    private var peer: PeerChange?
+    private var request: SetRequest
 
     /// `interfaceIndex` gives the index of an interface that a link-local endpoint names as its scope; wg(8)
     /// writes names. Without it only numbers are understood.
     public init(limits: UAPILimits = UAPILimits(), interfaceIndex: @escaping (String) -> UInt32? = { _ in nil }) {
         self.limits = limits
-        self.interfaceIndex = interfaceIndex
+        request = SetRequest(interfaceIndex: interfaceIndex)
         splitter = LineSplitter(maximumLineBytes: limits.lineBytes)
     }
 
@@ -95,8 +93,7 @@ public struct UAPIRequestParser: ~Copyable {
     }
 
     private mutating func forget() {
-        change = DeviceChange()
-        peer = nil
+        request.forget()
         requestBytes = 0
     }
 
@@ -119,17 +116,16 @@ public struct UAPIRequestParser: ~Copyable {
             return .get
         case .set:
             if line.isEmpty {
-                finishPeer()
-                defer { forget() }
+                let change = request.finish()
+                forget()
                 state = .operation
                 return .set(change)
             }
             do throws(UAPIRefusal) {
-                try setField(line)
+                try request.setField(line)
                 return nil
             } catch {
-                change = DeviceChange()
-                peer = nil
+                request.forget()
                 state = .skipping
                 return .refused(error.errno)
             }
@@ -143,13 +139,36 @@ public struct UAPIRequestParser: ~Copyable {
             return nil
         }
     }
+}
+
+/// The lines of one set request so far.
+///
+/// Copyable on purpose: in a ~Copyable type Swift 6.3 does not release what an assignment through an optional
+/// (`peer?.presharedKey = …`) replaces, and a key that is never released is never wiped.
+private struct SetRequest {
+    let interfaceIndex: (String) -> UInt32?
+    private var change = DeviceChange()
+    private var peer: PeerChange?
+
+    init(interfaceIndex: @escaping (String) -> UInt32?) { self.interfaceIndex = interfaceIndex }
+
+    mutating func forget() {
+        change = DeviceChange()
+        peer = nil
+    }
+
+    /// The request is at its end.
+    mutating func finish() -> DeviceChange {
+        finishPeer()
+        return change
+    }
 
     private mutating func finishPeer() {
         if let finished = peer { change.peers.append(finished) }
         peer = nil
     }
 
-    private mutating func setField(_ line: UnsafeRawBufferPointer) throws(UAPIRefusal) {
+    mutating func setField(_ line: UnsafeRawBufferPointer) throws(UAPIRefusal) {
         let (name, value) = try UAPIValue.split(line)
         guard let field = UAPIField(name) else { throw .invalidValue }
         if field == .publicKey {

@@ -34,12 +34,7 @@ public struct UAPIResponseParser: ~Copyable {
     private let totalBytes: Int
     private var byteCount = 0
     private var lineNumber = 0
-    private var errno: Errno?
-    private var hasErrno = false
-    private var device = DeviceConfiguration()
-    private var statuses: [PublicKey: PeerStatus] = [:]
-    private var peer: PeerConfiguration?
-    private var status = PeerStatus(receivedBytes: 0, sentBytes: 0)
+    private var answer = Answer()
 
     public init(limits: UAPILimits = UAPILimits()) {
         splitter = LineSplitter(maximumLineBytes: limits.lineBytes)
@@ -61,15 +56,42 @@ public struct UAPIResponseParser: ~Copyable {
                     try handle(line)
                     continue
                 }
-                guard hasErrno else { throw expected("errno= before the empty line") }
-                finishPeer()
-                return UAPIResponse(errno: errno, device: DeviceStatus(configuration: device, peers: statuses))
+                guard let response = answer.finish() else { throw expected("errno= before the empty line") }
+                return response
             }
         }
         return nil
     }
 
     private func expected(_ what: String) -> UAPIResponseError { UAPIResponseError(line: lineNumber, expected: what) }
+
+    private mutating func handle(_ line: UnsafeRawBufferPointer) throws(UAPIResponseError) {
+        guard let equals = line.offset(of: UInt8(ascii: "=")) else { throw expected("key=value") }
+        guard let field = UAPIField(UnsafeRawBufferPointer(rebasing: line[..<equals])) else { return }
+        let value = UAPIValue(text: UnsafeRawBufferPointer(rebasing: line[(equals + 1)...]))
+        do throws(UAPIRefusal) {
+            try answer.set(field, value)
+        } catch {
+            throw expected("a value that fits \(field)")
+        }
+    }
+}
+
+/// The lines of one response so far. Copyable for the reason that `SetRequest` is.
+private struct Answer {
+    private var errno: Errno?
+    private var hasErrno = false
+    private var device = DeviceConfiguration()
+    private var statuses: [PublicKey: PeerStatus] = [:]
+    private var peer: PeerConfiguration?
+    private var status = PeerStatus(receivedBytes: 0, sentBytes: 0)
+
+    /// Nil before `errno=` came.
+    mutating func finish() -> UAPIResponse? {
+        guard hasErrno else { return nil }
+        finishPeer()
+        return UAPIResponse(errno: errno, device: DeviceStatus(configuration: device, peers: statuses))
+    }
 
     private mutating func finishPeer() {
         guard let finished = peer else { return }
@@ -80,18 +102,7 @@ public struct UAPIResponseParser: ~Copyable {
         status = PeerStatus(receivedBytes: 0, sentBytes: 0)
     }
 
-    private mutating func handle(_ line: UnsafeRawBufferPointer) throws(UAPIResponseError) {
-        guard let equals = line.offset(of: UInt8(ascii: "=")) else { throw expected("key=value") }
-        guard let field = UAPIField(UnsafeRawBufferPointer(rebasing: line[..<equals])) else { return }
-        let value = UAPIValue(text: UnsafeRawBufferPointer(rebasing: line[(equals + 1)...]))
-        do throws(UAPIRefusal) {
-            try set(field, value)
-        } catch {
-            throw expected("a value that fits \(field)")
-        }
-    }
-
-    private mutating func set(_ field: UAPIField, _ value: UAPIValue) throws(UAPIRefusal) {
+    mutating func set(_ field: UAPIField, _ value: UAPIValue) throws(UAPIRefusal) {
         switch field {
         case .privateKey: device.privateKey = try value.privateKey().key
         case .listenPort: device.listenPort = try value.number()

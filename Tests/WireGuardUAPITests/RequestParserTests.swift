@@ -175,6 +175,26 @@ let zeros = String(repeating: "00", count: 32)
         #expect(requests(requestsOfTen, limits: limits).count == 100)
     }
 
+    /// A key that nothing releases is never wiped. In a process of its own, where nobody else locks memory.
+    @Test func `P3: a key that a later line replaces is let go`() async {
+        await #expect(processExitsWith: .success) {
+            let line = "preshared_key=\(peerA)\n"
+            let request = Array("set=1\npublic_key=\(peerA)\n\(line)\(line)\n".utf8)
+            let answer = Array("public_key=\(peerA)\n\(line)\(line)errno=0\n\n".utf8)
+            var parser = UAPIRequestParser()
+            var before = 0
+            for round in 0...5000 {
+                _ = request.withUnsafeBytes { parser.feed($0) }
+                var answers = UAPIResponseParser()
+                _ = try answer.withUnsafeBytes { try answers.feed($0) }
+                if round == 0 { before = try #require(lockedBytes()) }
+            }
+            // Each that is kept would take a slot of 32 bytes in locked memory: 320,000 bytes.
+            let grown = try #require(lockedBytes()) - before
+            #expect(grown < 100_000, "\(grown) bytes")
+        }
+    }
+
     @Test func `U3: whatever the writer writes is read back`() {
         for seed in 0..<200 {
             var generator = SeededGenerator(seed: UInt64(seed))
@@ -187,4 +207,12 @@ let zeros = String(repeating: "00", count: 32)
             }
         }
     }
+}
+
+/// VmLck of this process.
+private func lockedBytes() -> Int? {
+    guard let status = try? File.readText("/proc/self/status") else { return nil }
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmLck:") }
+    return line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) }
+        .map { $0 * 1024 }
 }
