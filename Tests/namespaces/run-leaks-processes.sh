@@ -7,7 +7,10 @@ prepare_modes
 # Two processes outside, of either user, each with an open socket as descriptor 9.
 /srv/bin/leak-probe with udp 9 sleep 1000 &
 victim_of_root=$!
-as_tester /srv/bin/leak-probe with udp 9 sleep 1000 &
+(
+    trap - ERR
+    as_tester /srv/bin/leak-probe with udp 9 sleep 1000
+) &
 sleep 0.5
 victim_of_tester=$(pgrep -u $tester -x sleep)
 

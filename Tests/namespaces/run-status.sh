@@ -34,7 +34,10 @@ ok "the command runs as the invoking user, under sudo too, or as --user"
 # What is sent to swg-ns alone reaches the command.
 for mode in root root-strict rootless rootless-strict; do
     : >"$test_folder/output"
-    behind $mode "$BASH" -c 'trap "echo got; exit 5" TERM; echo here; while :; do sleep 0.05; done' >"$test_folder/output" 2>&1 &
+    (
+        trap - ERR
+        behind $mode "$BASH" -c 'trap "echo got; exit 5" TERM; echo here; while :; do sleep 0.05; done' >"$test_folder/output" 2>&1
+    ) &
     wait_until 10 grep -q here "$test_folder/output" || fail "($mode) no command"
     pkill -TERM -o -f '^/srv/bin/swg-ns run'
     status=0
@@ -58,7 +61,10 @@ for mode in $modes; do
     same_inventory "$test_folder/before" "$test_folder/after"
     ok "nothing is left ($mode) after the command's end"
     : >"$test_folder/output"
-    behind "$mode" "$BASH" -c 'echo here; setsid sleep 4321 & sleep 4321' >"$test_folder/output" 2>&1 &
+    (
+        trap - ERR
+        behind "$mode" "$BASH" -c 'echo here; setsid sleep 4321 & sleep 4321' >"$test_folder/output" 2>&1
+    ) &
     wait_until 10 grep -q here "$test_folder/output" || fail "($mode) no command: $(cat "$test_folder/output")"
     pkill -KILL -o -f '^/srv/bin/swg-ns run'
     wait $! 2>/dev/null || true
