@@ -28,10 +28,11 @@ ok "D12: down and up again"
 
 # D1: padding follows the MTU without polling. 1300 bytes with MTU 1300 must not be padded to 1312.
 length_of_ping() { # length_of_ping PAYLOAD: UDP payload of the outer packet
+    rm -f dump.log
     ip netns exec b tcpdump --immediate-mode -n -c 1 -i vb 'udp and src host 192.0.2.1 and greater 1000' >dump 2>dump.log &
     local dump=$!
     wait_until 5 grep -q listening dump.log || sleep 0.3
-    ip netns exec inside ping -q -c 1 -W 2 -s "$1" 10.0.0.2 >/dev/null
+    ip netns exec inside ping -q -c 3 -i 0.2 -W 2 -s "$1" 10.0.0.2 >/dev/null
     wait $dump
     sed -n 's/.*length \([0-9]*\).*/\1/p' dump | head -n 1
 }
