@@ -46,7 +46,8 @@ public enum Plugin {
     /// ADD and DEL go to the log, and a failure is kept beyond it: runtimes lose a plugin's standard error.
     private static func record(_ call: PluginCall, _ failure: PluginError?) {
         let verb = call.environment.verb
-        guard verb == .add || verb == .delete, let configuration = try? TeardownConfiguration(call.input) else { return }
+        guard verb == .add || verb == .delete, let configuration = try? TeardownConfiguration(call.input)
+        else { return }
         let keeper = TunnelKeeper(stateDirectory: configuration.stateDirectory)
         let owner = call.owner(network: configuration.name ?? "")
         if let failure {
