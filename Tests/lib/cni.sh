@@ -76,8 +76,9 @@ with_result() {
 # behind_tunnel NAMESPACE [INTERFACE]: it pings and fetches through the tunnel, and has lo and the tunnel only.
 behind_tunnel() {
     local namespace=$1 interface=${2:-eth0} links
-    ip netns exec "$namespace" ping -q -c 1 -W 12 10.99.0.1 >/dev/null || fail "no ping out of $namespace"
-    ip netns exec "$namespace" ping -q -c 1 -W 12 fd99::1 >/dev/null || fail "no IPv6 ping out of $namespace"
+    # More than one try: on a busy machine the first packet may come before the engine has heard that it is up.
+    wait_until 12 ip netns exec "$namespace" ping -q -c 1 -W 3 10.99.0.1 || fail "no ping out of $namespace"
+    wait_until 12 ip netns exec "$namespace" ping -q -c 1 -W 3 fd99::1 || fail "no IPv6 ping out of $namespace"
     ip netns exec "$namespace" curl -s -m 5 http://10.99.0.1/ | grep -q "behind the tunnel" ||
         fail "no fetch out of $namespace"
     links=$(ip -n "$namespace" -o link | awk -F': ' '{print $2}' | sort | tr '\n' ' ')

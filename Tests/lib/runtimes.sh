@@ -37,7 +37,7 @@ make_archive() {
 
 # what_it_sees: run inside a container, it prints its links and what it fetched through the tunnel. One line each.
 what_it_sees='ip -o link | sed -E "s/^[0-9]+: ([^:@]+).*/\1/" | sort | tr "\n" " "; echo
-    ping -q -c 1 -W 12 10.99.0.1 >/dev/null && echo pinged
+    for try in 1 2 3; do ping -q -c 1 -W 4 10.99.0.1 >/dev/null && echo pinged && break; done
     timeout 5 wget -q -O - http://10.99.0.1/'
 
 # sees_tunnel FILE: what it printed is a container behind its tunnel.
