@@ -6,7 +6,7 @@ source "$(dirname "$0")/../../lib/test.sh"
 engine=${SWG_TEST_ENGINE:-swg-engine}
 need wg "$engine"
 seed=${SWG_SEED:-$((SRANDOM % 32768))}
-rounds=${SWG_ROUNDS:-$([ -n "${SWG_FULL:-}" ] && echo 400 || echo 40)}
+rounds=${SWG_ROUNDS:-$([ -n "${SWG_FULL:-}" ] && echo 400 || echo 24)}
 RANDOM=$seed
 trap 'echo "FAIL: line $LINENO: $BASH_COMMAND (seed $seed)"' ERR
 

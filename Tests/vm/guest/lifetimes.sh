@@ -1,5 +1,5 @@
 #!/bin/bash
-# limit: 300 s
+# limit: 400 s
 # The target, the birthplace and the process that made the tunnel end in every order: no page leaves in the
 # clear, the kernel frees all of it (run-guest counts), and detach or gc leaves nothing of ours.
 source "$(dirname "$0")/../../lib/test.sh"
