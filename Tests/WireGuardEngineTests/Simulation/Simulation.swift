@@ -1,3 +1,4 @@
+import Glibc
 import IPAddressing
 import LinuxSystem
 import Synchronization
@@ -41,6 +42,8 @@ final class Simulation: InterleavingScheduler {
     private let isInterleaved: Bool
     private var isHealed = false
     private var found: String?
+    /// SWG_TRACE prints what each device does, for the one seed that is replayed.
+    private let isTraced = getenv("SWG_TRACE") != nil
     private var active: SimulatedDevice?
     private(set) var stepCount = 0
     private var announced: [UInt64]
@@ -145,6 +148,7 @@ final class Simulation: InterleavingScheduler {
     private func observe(_ device: SimulatedDevice) {
         device.virtual.observe = { [unowned self, unowned device] event in
             let now = clock + device.slept
+            if isTraced { print(Double(now) / 1e9, device.number, event) }
             switch event {
             case .seals(let keypair, let counter): invariants.sealed(keypair, counter)
             case .sent(let key, let hasData): device.tables[key]?.sent(hasData: hasData, now)

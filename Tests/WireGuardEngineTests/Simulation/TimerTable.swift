@@ -14,6 +14,8 @@ struct TimerTable {
 
     private var retransmit: ClosedRange<UInt64>?
     private var newHandshake: ClosedRange<UInt64>?
+    /// It may have expired unseen and been armed again since: then it may expire anywhere in its window, or not at all.
+    private var newHandshakeIsVague = false
     private var sendKeepalive: UInt64?
     private var needAnother = false
     private var persistent: UInt64?
@@ -61,9 +63,9 @@ struct TimerTable {
             retransmit = nil
         }
         if let window = newHandshake, window.upperBound < now {
-            if !wasLimited(window) { violate("no new handshake in \(window)", now) }
+            if !newHandshakeIsVague && !wasLimited(window) { violate("no new handshake in \(window)", now) }
             newHandshake = nil
-            attempts = 0
+            attemptsAreCertain = false
         }
         if let window = newHandshake, window.lowerBound <= now { attemptsAreCertain = false }
         if let time = sendKeepalive, time < now {
@@ -103,11 +105,21 @@ struct TimerTable {
         if sendKeepalive == now { needAnother = false }
         sendKeepalive = nil
         anyTraversal(now)
-        if hasData && newHandshake == nil {
-            newHandshake = (now + 15 * TimerTable.second)...(now + 15 * TimerTable.second + TimerTable.jitter)
-        }
+        if hasData { armNewHandshake(now) }
         if let current, current.maySend, current.isInitiator, now - current.birth >= 120 * TimerTable.second {
             request(now)
+        }
+    }
+
+    private mutating func armNewHandshake(_ now: UInt64) {
+        let window = (now + 15 * TimerTable.second)...(now + 15 * TimerTable.second + TimerTable.jitter)
+        if let before = newHandshake {
+            guard before.lowerBound <= now else { return }
+            newHandshake = before.lowerBound...window.upperBound
+            newHandshakeIsVague = true
+        } else {
+            newHandshake = window
+            newHandshakeIsVague = false
         }
     }
 
