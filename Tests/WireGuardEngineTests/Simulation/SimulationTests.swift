@@ -5,14 +5,14 @@ import Testing
 @testable import WireGuardEngine
 
 /// Seeds from SWG_SEED (one, to replay a failure) or the first SWG_SEEDS; by default a few in a debug build, where
-/// the cryptography is slow, and 2,000 in an optimised one.
+/// the cryptography is slow, and 1,500 in an optimised one.
 @Suite struct SimulationTests {
     private static var seeds: [UInt64] {
         if let one = number("SWG_SEED") { return [one] }
         #if DEBUG
             let usual: UInt64 = 12
         #else
-            let usual: UInt64 = 2000
+            let usual: UInt64 = 1500
         #endif
         return Array(0..<(number("SWG_SEEDS") ?? usual))
     }
