@@ -64,7 +64,7 @@ inventory() {
     done
     echo "== mounts"
     # The identifiers change with every mount; what is mounted where must not.
-    awk '{ print $3, $4, $5, $NF, $(NF-1) }' /proc/self/mountinfo | sort
+    awk '{ print $3, $4, $5, $NF, $(NF-1) }' /proc/self/mountinfo | sed 's/net:\[[0-9]*\]/net:[]/' | sort
     echo "== processes"
     ps -e -o args= | grep -vE '^(ps |grep |sort|awk|/bin/bash|bash|\[|sleep )' | sort || true
     echo "== files"

@@ -36,6 +36,8 @@ ok "a namespace deleted underneath: gc leaves nothing"
 
 swg-ns attach "$test_folder/client1.conf" --netns blue --create --engine userspace --quiet
 kill -9 "$(engine_of)"
+# The worker hears of it a moment later; a reboot would leave neither.
+wait_until 5 bash -c '! pgrep -f "^swg-engine.*client1" >/dev/null' || fail "the worker outlives the monitor"
 ip netns delete blue
 # What a reboot leaves when the state is on a disk: files of another boot.
 sed -i "s/\"bootID\" : \"[^\"]*\"/\"bootID\" : \"00000000-0000-0000-0000-000000000000\"/" /run/swg-ns/tunnels/client1/*.json
