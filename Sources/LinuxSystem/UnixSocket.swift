@@ -28,6 +28,25 @@ public enum UnixSocket {
         try systemCall("connect", path) { withSocketAddress(&address) { Glibc.connect(number, $0, $1) } }
     }
 
+    /// Whether somebody listens at a path: a stream socket's file outlives its process.
+    ///
+    /// A process that is being killed may still be connected to; its end closes the connection, while one that
+    /// lives keeps silent for the fifth of a second that this waits.
+    public static func isLive(_ path: String) throws(SystemError) -> Bool {
+        let probe = try open(nonBlocking: true)
+        do throws(SystemError) {
+            try connect(probe, to: path)
+        } catch {
+            switch error.errno.rawValue {
+            // Its backlog is full, so it lives.
+            case EAGAIN: return true
+            case ENAMETOOLONG: throw error
+            default: return false
+            }
+        }
+        return try !waitReadable(probe.rawValue, milliseconds: 200)
+    }
+
     private static func address(_ path: String, _ call: String) throws(SystemError) -> sockaddr_un {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

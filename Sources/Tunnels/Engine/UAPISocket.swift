@@ -50,15 +50,7 @@ enum UAPISocket {
         return socket
     }
 
-    static func isLive(_ path: String) -> Bool {
-        do {
-            _ = try connect(to: path)
-            return true
-        } catch {
-            // A full backlog has somebody behind it.
-            return error.errno.rawValue == EAGAIN
-        }
-    }
+    static func isLive(_ path: String) -> Bool { (try? UnixSocket.isLive(path)) ?? false }
 
     private static func withDirectoryLock<Value: ~Copyable>(
         of path: String, _ body: () throws(SystemError) -> Value

@@ -20,7 +20,7 @@ struct UAPISocket: ~Copyable {
         let folder = try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY)
         try systemCall("flock", directory) { flock(folder.rawValue, LOCK_EX) }
         let path = "\(directory)/\(name).sock"
-        if try isLive(path) {
+        if try UnixSocket.isLive(path) {
             throw SystemError(
                 call: "bind", object: path, errno: Errno(EADDRINUSE),
                 detail: "another engine serves this name: wg show \(name)")
@@ -68,22 +68,6 @@ struct UAPISocket: ~Copyable {
     /// Removes the file if it still is ours.
     borrowing func remove() {
         if identity != nil, fileIsThere() { unlink(path) }
-    }
-
-    /// Someone answers at `path`.
-    private static func isLive(_ path: String) throws(SystemError) -> Bool {
-        let probe = try UnixSocket.open(nonBlocking: true)
-        do throws(SystemError) {
-            try UnixSocket.connect(probe, to: path)
-            return true
-        } catch {
-            switch error.errno.rawValue {
-            // Its backlog is full, so it lives.
-            case EAGAIN: return true
-            case ENAMETOOLONG: throw error
-            default: return false
-            }
-        }
     }
 
     private static func boundPath(_ socket: Int32) -> String {
