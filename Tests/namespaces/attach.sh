@@ -41,7 +41,8 @@ ok "by path, with another interface name and id; lo is down again"
 
 unshare --net sleep 1000 &
 sleeper=$!
-wait_until 5 test "$(readlink /proc/$sleeper/ns/net)" != "$(readlink /proc/self/ns/net)"
+# Looked up anew each time: the shell would look once.
+wait_until 5 bash -c "[ \$(readlink /proc/$sleeper/ns/net) != \$(readlink /proc/self/ns/net) ]"
 swg-ns attach "$test_folder/client3.conf" --pid "$sleeper" --engine userspace --quiet
 nsenter -t "$sleeper" -n curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel" || fail "no answer by pid"
 engine=$(swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p')
