@@ -10,8 +10,6 @@ import Synchronization
 /// sends is a stranger's input: what is malformed is dropped. Ends the process when the TUN is gone.
 struct TransmitLoop: ~Copyable {
     private static var packetBytes: Int { 65536 }
-    /// How long the first packet waits for the news that the interface is up.
-    private static var patienceMilliseconds: Int { 250 }
     /// Before the packet in the read buffer; the virtio header ends where the packet begins.
     private static var headroom: Int { 64 }
 
@@ -23,7 +21,6 @@ struct TransmitLoop: ~Copyable {
     private let wakeControl: Int32
     private let onTunGone: @Sendable () -> Void
     private let readBuffer: PageRegion
-    private var hasWaited = false
     private var transmitter: Transmitter
     private var batch: OutgoingBatch
     private var unreachable: UnreachableMessages
@@ -131,7 +128,6 @@ struct TransmitLoop: ~Copyable {
         guard let inner = InnerPacket(packet, byteCount),
             var splitter = SegmentSplitter(packet, byteCount, header, maximumBytes: Self.packetBytes)
         else { return countError() }
-        waitUntilUp()
         let peer: PeerPointer
         let path: DatagramPath
         switch transmitter.destination(of: packet, isIPv6: inner.isIPv6) {
@@ -164,22 +160,6 @@ struct TransmitLoop: ~Copyable {
         }
         if mustWait { _ = device.pointee.post(.flush, peer) }
     }
-
-    /// A packet can be faster than the news that the interface is up: the first one after a pause waits for it,
-    /// a moment, once. What is left over from before the interface went down is dropped without more waiting.
-    private mutating func waitUntilUp() {
-        if device.pointee.isUp.load(ordering: .relaxed) {
-            hasWaited = false
-            return
-        }
-        if hasWaited { return }
-        hasWaited = true
-        for _ in 0..<Self.patienceMilliseconds where !device.pointee.isUp.load(ordering: .acquiring) {
-            sleepMillisecond()
-        }
-    }
-
-    private func sleepMillisecond() { _ = Glibc.poll(nil, 0, 1) }
 
     private func countError() { device.pointee.counters.transmitErrors.wrappingAdd(1, ordering: .relaxed) }
 
