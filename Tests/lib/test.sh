@@ -23,6 +23,12 @@ need() {
     for name in "$@"; do command -v "$name" >/dev/null || skip "$name is not installed"; done
 }
 
+# under_systemd: from here on the script runs as a service of a booted systemd (see `systemd-box`). Comes first: what
+# the script did before, it does twice.
+under_systemd() {
+    [ -n "${SWG_SYSTEMD_BOX:-}" ] || exec "$(dirname "${BASH_SOURCE[0]}")/systemd-box" "$0"
+}
+
 # wait_until SECONDS COMMAND…: true as soon as the command succeeds; false when the time is over.
 wait_until() {
     local end=$((SECONDS + $1))
