@@ -136,11 +136,11 @@ must cni DEL checked "$c1"
 network
 must cni ADD checked "$c1"
 with_result
-pkill -KILL -x swg-engine
+if on_kernel; then ip -n c1 link delete eth0; else pkill -KILL -x swg-engine; fi
 refused 101 "engine|eth0|device" cni CHECK checked "$c1"
 must cni DEL checked "$c1"
 network
-ok "CHECK finds a wrong namespace, address, route, and a dead engine"
+ok "CHECK finds a wrong namespace, address, route, and a dead engine (or no device)"
 
 forget_state
 inventory >"$test_folder/after"

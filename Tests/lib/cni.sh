@@ -25,7 +25,8 @@ forget_state() {
 
 # network [JQ-FILTER]: a network configuration with the pool, changed by the filter, in $test_folder/network.json.
 network() {
-    jq -n --arg pool "$pool" '{cniVersion: "1.0.0", name: "egress", type: "swg-cni", configDir: $pool}' |
+    jq -n --arg pool "$pool" --arg backend "${SWG_BACKEND:-}" '{cniVersion: "1.0.0", name: "egress", type: "swg-cni",
+        configDir: $pool} + if $backend == "" then {} else {engine: $backend} end' |
         jq "${1:-.}" >"$test_folder/network.json"
 }
 

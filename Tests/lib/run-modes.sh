@@ -4,6 +4,8 @@
 #   root-strict       uid 0, --strict               rootless-strict       the same with --strict
 #   sudo              root on behalf of `tester`    sudo-strict           the same with --strict
 modes="root root-strict rootless rootless-strict sudo sudo-strict"
+# Without root there is only the engine.
+[ "$backend" != kernel ] || modes="root root-strict sudo sudo-strict"
 tester=4711
 
 # A gateway, the user, and a place that both see and that no level hides: /srv, with the programs in it.
@@ -41,10 +43,14 @@ configuration_of() {
     esac
 }
 
-# swg MODE VERB-AND-OPTIONS…: swg-ns as the mode's caller.
+# swg MODE VERB-AND-OPTIONS…: swg-ns as the mode's caller, `run` with the backend under test.
 swg() {
     local mode=$1
     shift
+    case $mode:$1:$* in
+    rootless*:run:* | *:run:*--engine*) ;;
+    *:run:*) set -- run --engine "$backend" "${@:2}" ;;
+    esac
     case $mode in
     rootless*) as_tester /srv/bin/swg-ns "$@" ;;
     sudo*) env SUDO_UID=$tester SUDO_GID=$tester SUDO_USER=tester XDG_RUNTIME_DIR=/run/user/0 /srv/bin/swg-ns "$@" ;;

@@ -7,6 +7,21 @@ export PATH
 test_folder=/run/test
 trap 'echo "FAIL: line $LINENO: $BASH_COMMAND"' ERR
 
+# The backend under test, for `--engine`: our engine, and in Tests/vm the kernel's driver as well, by name and as what
+# `auto` takes there.
+backend=${SWG_BACKEND:-userspace}
+on_kernel() { [ "$backend" != userspace ]; }
+
+# for_engine_only REASON: skip where the kernel's driver is under test.
+for_engine_only() { ! on_kernel || skip "for the engine only: $*"; }
+
+# wg_of TUNNEL NAMESPACE INTERFACE WORDS…: `wg show INTERFACE WORDS`, as the backend's devices are reached (P7).
+wg_of() {
+    local tunnel=$1 namespace=$2 interface=$3
+    shift 3
+    if on_kernel; then ip netns exec "$namespace" wg show "$interface" "$@"; else wg show "$tunnel" "$@"; fi
+}
+
 ok() { echo "ok $*"; }
 fail() {
     echo "FAIL: $*"
@@ -100,12 +115,13 @@ same_inventory() {
 
 # make_gateway: what every tunnel of a test ends at. A namespace `gateway`, joined to the box by a veth pair
 # (here 192.0.2.1 and 2001:db8::1, there 192.0.2.2 and 2001:db8::2), in it an engine that is not ours
-# (wireguard-go; GATEWAY_ENGINE names another) with the interface wg0: 10.99.0.1/24, fd99::1/64, port 51820,
-# and a web server behind it. Writes client configurations $test_folder/client{1,2,3}.conf:
+# (wireguard-go; GATEWAY_ENGINE names another, `kernel` the driver) with the interface gateway0: 10.99.0.1/24,
+# fd99::1/64, port 51820, and a web server behind it. Writes client configurations $test_folder/client{1,2,3}.conf:
 # 10.99.0.{2,3,4}/32 and fd99::{2,3,4}/128, AllowedIPs = 0.0.0.0/0, ::/0.
 make_gateway() {
     local engine=${GATEWAY_ENGINE:-wireguard-go} number
-    need "$engine" wg busybox
+    need wg busybox
+    [ "$engine" = kernel ] || need "$engine"
     ip netns add gateway
     ip link add uplink type veth peer name eth0 netns gateway
     # Link-local addresses would appear a second later, and make two inventories differ.
@@ -119,7 +135,10 @@ make_gateway() {
     ip -n gateway link set eth0 up
     ip -n gateway link set lo up
     # The UAPI socket is named after the interface, for the whole mount namespace: leave wg0 to the tests.
-    ip netns exec gateway env LOG_LEVEL=error "$engine" gateway0 2>"$test_folder/gateway.log"
+    case $engine in
+    kernel) ip -n gateway link add gateway0 type wireguard ;;
+    *) ip netns exec gateway env LOG_LEVEL=error "$engine" gateway0 2>"$test_folder/gateway.log" ;;
+    esac
     umask 077
     wg genkey >"$test_folder/gateway.key"
     wg pubkey <"$test_folder/gateway.key" >"$test_folder/gateway.pub"

@@ -12,13 +12,13 @@ inventory >"$test_folder/before"
 refused() {
     local pattern=$1
     shift
-    expect_status 1 swg-ns attach --engine userspace "$@"
+    expect_status 1 swg-ns attach --engine "$backend" "$@"
     expect_output "$pattern"
 }
 misused() {
     local pattern=$1
     shift
-    expect_status 2 swg-ns attach --engine userspace "$@"
+    expect_status 2 swg-ns attach --engine "$backend" "$@"
     expect_output "$pattern"
 }
 

@@ -8,7 +8,7 @@ mkdir -p /run/dbus
 wait_until 5 grep -q ready "$test_folder/ready"
 
 ip netns add blue
-/srv/bin/swg-ns attach --quiet --engine userspace --wait --id blue "$(configuration_of root)" --netns blue >/dev/null
+/srv/bin/swg-ns attach --quiet --engine "$backend" --wait --id blue "$(configuration_of root)" --netns blue >/dev/null
 inside() { /srv/bin/swg-ns exec "$@"; }
 
 for level in "" --strict; do

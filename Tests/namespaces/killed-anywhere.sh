@@ -61,10 +61,10 @@ compare() { # compare WHAT
 }
 
 ip netns add standing
-swg-ns attach "$test_folder/tunnel.conf" --netns standing --id warm --engine userspace --quiet
+swg-ns attach "$test_folder/tunnel.conf" --netns standing --id warm --engine "$backend" --quiet
 swg-ns detach warm --quiet
 snapshot >"$test_folder/before"
-attach=(swg-ns attach "$test_folder/tunnel.conf" --id t --engine userspace --quiet)
+attach=(swg-ns attach "$test_folder/tunnel.conf" --id t --engine "$backend" --quiet)
 calls_of "${attach[@]}" --netns made --create >"$test_folder/calls"
 swg-ns detach t --quiet
 compare "no call"

@@ -21,7 +21,7 @@ done
 
 jobs=()
 for number in $(seq 12); do
-    swg-ns attach "$test_folder/t$number.conf" --netns "n$number" --create --engine userspace --quiet 2>"$test_folder/e$number" &
+    swg-ns attach "$test_folder/t$number.conf" --netns "n$number" --create --engine "$backend" --quiet 2>"$test_folder/e$number" &
     jobs+=($!)
 done
 for job in "${jobs[@]}"; do wait "$job" || fail "an attach failed: $(cat "$test_folder"/e*)"; done
@@ -46,7 +46,7 @@ ok "two detaches of each, and gc, at the same time: nothing left"
 jobs=()
 won=0
 for number in $(seq 6); do
-    swg-ns attach "$test_folder/t1.conf" --netns "same$number" --create --engine userspace --quiet 2>/dev/null &
+    swg-ns attach "$test_folder/t1.conf" --netns "same$number" --create --engine "$backend" --quiet 2>/dev/null &
     jobs+=($!)
 done
 for job in "${jobs[@]}"; do if wait "$job"; then won=$((won + 1)); fi; done

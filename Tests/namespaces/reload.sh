@@ -7,14 +7,16 @@ inventory >"$test_folder/before"
 conf=$test_folder/client1.conf
 reaches() { ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel"; }
 
-swg-ns attach "$conf" --netns blue --create --engine userspace --dry-run --json --wait >"$test_folder/output"
+swg-ns attach "$conf" --netns blue --create --engine "$backend" --dry-run --json --wait >"$test_folder/output"
 jq -e '.dryRun and .interface == "wg0" and (.addresses | length) == 2' "$test_folder/output" >/dev/null || fail "dry run"
 inventory >"$test_folder/after"
 same_inventory "$test_folder/before" "$test_folder/after"
 ok "a dry run makes nothing, and says in JSON what it would"
 
-swg-ns attach "$conf" --netns blue --create --engine userspace --wait --json >"$test_folder/output"
-jq -e '.handshakeAfter > 0 and .backend == "userspace" and .enginePID > 1' "$test_folder/output" >/dev/null || fail "attach --json"
+swg-ns attach "$conf" --netns blue --create --engine "$backend" --wait --json >"$test_folder/output"
+made='.backend == "userspace" and .enginePID > 1'
+! on_kernel || made='.backend == "kernel" and .enginePID == null'
+jq -e ".handshakeAfter > 0 and $made" "$test_folder/output" >/dev/null || { cat "$test_folder/output"; fail "attach --json"; }
 reaches || fail "no answer"
 handshake=$(swg-ns show client1 --json | jq '.tunnels[0].peers[0].lastHandshake')
 sed -i 's|^AllowedIPs.*|AllowedIPs = 10.99.0.0/24, 10.5.0.0/16, fd99::/64|; s|^Address.*|&, 10.99.7.7/32|' "$conf"
@@ -42,14 +44,16 @@ PostUp = ip route show >/run/test/routes; echo "post-up %i" >>/run/test/hooks
 PreDown = echo "pre-down %i" >>/run/test/hooks
 PostDown = echo "post-down %i" >>/run/test/hooks
 CONF
-swg-ns attach "$conf" --netns blue --create --engine userspace >"$test_folder/output" 2>&1
+swg-ns attach "$conf" --netns blue --create --engine "$backend" >"$test_folder/output" 2>&1
 expect_output 'PreUp, PostUp, PreDown, PostDown of the file are not run'
 [ ! -e /run/test/hooks ] || fail "hooks ran without --hooks"
 swg-ns detach client1 --quiet
 ok "without --hooks they do not run, and one notice lists them"
-swg-ns attach "$conf" --netns blue --create --engine userspace --hooks --quiet
+swg-ns attach "$conf" --netns blue --create --engine "$backend" --hooks --quiet
 grep -q wg0 /run/test/routes || fail "PostUp did not run in the target"
-wg set client1 peer "$(cat "$test_folder/gateway.pub")" persistent-keepalive 33
+set=(wg set client1)
+! on_kernel || set=(ip netns exec blue wg set wg0)
+"${set[@]}" peer "$(cat "$test_folder/gateway.pub")" persistent-keepalive 33
 swg-ns detach client1 --quiet
 [ "$(cut -d' ' -f1,2 /run/test/hooks | tr '\n' ,)" = "pre-up wg0,post-up wg0,pre-down wg0,post-down wg0," ] ||
     fail "hooks: $(cat /run/test/hooks)"
@@ -59,7 +63,7 @@ ok "hooks run in the target in order; SaveConfig writes the live state back"
 
 sed 's/ = true/ = false/; /^P[a-z]*[UD][a-z]* =/d' "$conf" >"$test_folder/plain.conf"
 chmod 600 "$test_folder/plain.conf"
-swg-ns attach "$test_folder/plain.conf" --netns blue --create --engine userspace --foreground --quiet &
+swg-ns attach "$test_folder/plain.conf" --netns blue --create --engine "$backend" --foreground --quiet &
 service=$!
 wait_until 10 bash -c "swg-ns list | grep >/dev/null 'plain *attached'" || fail "foreground does not attach"
 kill -TERM "$service"
@@ -70,7 +74,7 @@ ok "foreground detaches on SIGTERM and exits 0"
 
 sed 's/^Endpoint.*/Endpoint = 192.0.2.99:51820/' "$test_folder/plain.conf" >"$test_folder/silent.conf"
 chmod 600 "$test_folder/silent.conf"
-swg-ns attach "$test_folder/silent.conf" --netns blue --create --engine userspace --wait=30 --quiet 2>/dev/null &
+swg-ns attach "$test_folder/silent.conf" --netns blue --create --engine "$backend" --wait=30 --quiet 2>/dev/null &
 waiting=$!
 wait_until 10 bash -c 'ip -n blue link show wg0' || fail "no device"
 kill -INT "$waiting" 2>/dev/null || true
@@ -78,7 +82,7 @@ kill -TERM "$waiting"
 wait "$waiting" && fail "an interrupted attach succeeded"
 inventory >"$test_folder/after"
 same_inventory "$test_folder/before" "$test_folder/after"
-expect_status 1 swg-ns attach "$test_folder/silent.conf" --netns blue --create --engine userspace --wait=1
+expect_status 1 swg-ns attach "$test_folder/silent.conf" --netns blue --create --engine "$backend" --wait=1
 expect_output 'no handshake with .* at 192.0.2.99:51820'
 inventory >"$test_folder/after"
 same_inventory "$test_folder/before" "$test_folder/after"

@@ -43,7 +43,7 @@ for mode in root rootless; do
     ok "leak row 19 ($mode): a tunnel without IPv6 address has no IPv6"
 done
 
-# The engine dies under a running command.
+# The engine dies under a running command, or the driver's device is deleted.
 for mode in root rootless; do
     mkfifo "$test_folder/go"
     chmod 666 "$test_folder/go"
@@ -54,7 +54,11 @@ for mode in root rootless; do
     exec 8>"$test_folder/go"
     wait_until 10 grep -q here "$test_folder/output" || fail "($mode) $(cat "$test_folder/output")"
     capture "$test_folder/death.pcap" uplink 'not port 51820'
-    pkill -KILL -f '^/srv/bin/swg-engine|^swg-engine' || fail "no engine to kill"
+    if on_kernel && [ $mode = root ]; then
+        nsenter -t "$(pgrep -n -f '^[^ ]*bash -c .*echo here')" -n ip link delete wg0
+    else
+        pkill -KILL -f '^/srv/bin/swg-engine|^swg-engine' || fail "no engine to kill"
+    fi
     wait_until 5 sh -c '! pgrep -f "^/srv/bin/swg-engine|^swg-engine"' || fail "the engine lives on"
     echo >&8
     exec 8>&-

@@ -6,7 +6,7 @@ mkdir /run/state
 mount -t tmpfs -o size=64k,mode=700 tmpfs /run/state
 ip netns add blue
 inventory >"$test_folder/before"
-attach=(swg-ns attach "$test_folder/client1.conf" --netns blue --engine userspace --state-dir /run/state --quiet)
+attach=(swg-ns attach "$test_folder/client1.conf" --netns blue --engine "$backend" --state-dir /run/state --quiet)
 
 dd if=/dev/zero of=/run/state/filler bs=4k status=none 2>/dev/null || true
 expect_status 1 "${attach[@]}"
