@@ -47,7 +47,11 @@ extension TunnelKeeper {
         }
         let change = DeviceChange.difference(from: live, to: plan.device)
         if !change.isEmpty {
-            try device.apply(change)
+            do throws(TunnelError) {
+                try device.apply(change)
+            } catch {
+                throw takeBack(device, live, after: error)
+            }
             report.applied += ReloadText.describe(change)
         }
         do throws(SystemError) {
@@ -58,6 +62,21 @@ extension TunnelKeeper {
         noteRest(record, plan, &report)
         record.configurationPath = plan.configurationPath ?? record.configurationPath
         return report
+    }
+
+    /// The driver takes a change in several messages, and what a refused one did before it was refused stays (a mark
+    /// is set when the port turns out to be taken): the device goes back to what it was, sessions and all.
+    private func takeBack(
+        _ device: LiveDevice, _ before: DeviceConfiguration, after error: TunnelError
+    ) -> TunnelError {
+        var failure = error
+        do throws(TunnelError) {
+            let change = DeviceChange.difference(from: try device.status().configuration, to: before)
+            if !change.isEmpty { try device.apply(change) }
+        } catch {
+            failure.undoErrors.append(error.description)
+        }
+        return failure
     }
 
     /// A plan with the options that the tunnel was made with.
