@@ -71,7 +71,9 @@ let testSupport: [Target] = [
     .target(
         name: "WireGuardTestSupport", dependencies: ["WireGuardConfig", "WireGuardUAPI"],
         path: "Tests/WireGuardTestSupport",
-        cSettings: gnu, swiftSettings: strict)
+        cSettings: gnu, swiftSettings: strict),
+    // The simulation's roles stop and go on at any interleaving point.
+    .target(name: "CCoroutine", path: "Tests/CCoroutine", cSettings: gnu),
 ]
 
 let wireGuardSupport: Target.Dependency = "WireGuardTestSupport"
@@ -86,7 +88,7 @@ let testTargets: [Target] = [
     tests("Namespaces"),
     tests("Netlink", ["Namespaces"]),
     tests("Confinement", ["CLinux", "LinuxSystem"]),
-    tests("WireGuardEngine", [wireGuardSupport]),
+    tests("WireGuardEngine", [wireGuardSupport, "CCoroutine"]),
     tests("Tunnels"),
     tests("Commands", ["Tunnels"]),
     tests("PluginSupport"),

@@ -252,7 +252,7 @@ final class ControlLoop {
         withUnsafeMutableBytes(of: &hash) { room in if let base = room.baseAddress { state.finish(into: base) } }
         keyHash = hash
         guard let floor = try? monitor.timestampFloor(hash) else { return }
-        device.timestampFloor = max(device.timestampFloor, TAI64N(label: floor.label, nanoseconds: floor.nanoseconds))
+        device.raiseTimestampFloor(to: TAI64N(label: floor.label, nanoseconds: floor.nanoseconds))
         reportedTimestamp = device.timestampFloor
     }
 

@@ -50,19 +50,24 @@ struct InnerPacket {
         return congestion == 3 ? 2 : congestion
     }
 
-    /// Marks the packet as having met congestion (RFC 3168), if its sender understands ECN, and mends the
-    /// IPv4 header checksum (RFC 1624). RFC 6040 decapsulation: a packet that is not ECN-capable stays as it
-    /// is, as the kernel does (D5).
-    static func markCongestionExperienced(_ bytes: UnsafeMutableRawPointer, isIPv6: Bool) {
+    /// Passes on what the outer packet has met (RFC 6040; kernel INET_ECN_decapsulate, D5), and mends the IPv4 header
+    /// checksum (RFC 1624): congestion marks a packet whose sender understands ECN, an outer ECT(1) makes an inner
+    /// ECT(0) one, too. A packet that is not ECN-capable stays as it is; the driver ignores the verdict to drop it.
+    static func decapsulateCongestion(of bytes: UnsafeMutableRawPointer, isIPv6: Bool, outer: UInt8) {
         let old = trafficClass(bytes, isIPv6: isIPv6)
-        guard old & 3 == 1 || old & 3 == 2 else { return }
+        let congestion: UInt8
+        switch (outer & 3, old & 3) {
+        case (3, 1), (3, 2): congestion = 3
+        case (1, 2): congestion = 1
+        default: return
+        }
         if isIPv6 {
             let second = bytes.load(fromByteOffset: 1, as: UInt8.self)
-            bytes.storeBytes(of: second | 0x30, toByteOffset: 1, as: UInt8.self)
+            bytes.storeBytes(of: second & 0xcf | congestion << 4, toByteOffset: 1, as: UInt8.self)
             return
         }
         let before = bytes.loadUnaligned(as: UInt16.self)
-        bytes.storeBytes(of: old | 3, toByteOffset: 1, as: UInt8.self)
+        bytes.storeBytes(of: old & 0xfc | congestion, toByteOffset: 1, as: UInt8.self)
         let after = bytes.loadUnaligned(as: UInt16.self)
         let checksum = bytes.loadUnaligned(fromByteOffset: 10, as: UInt16.self)
         let sum = UInt64(~checksum) &+ UInt64(~before) &+ UInt64(after)

@@ -169,8 +169,9 @@ struct OutgoingBatch: ~Copyable {
                     trafficClass: packets[first].trafficClass)
                 sentBytes &+= outcome.sentBytes
                 if outcome.sourceIsGone { peer.pointee.clearSource() }
+                // What UDP refused asks for no answer, and starts no timer (R1).
+                hasData = hasData || size > Self.overheadBytes && outcome.sentBytes > 0
             }
-            hasData = hasData || size > Self.overheadBytes
             first = end
         }
         if !run.isEmpty { transmitter.sent(peer, wireBytes: sentBytes, hasData: hasData, now: now) }

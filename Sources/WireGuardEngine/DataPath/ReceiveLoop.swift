@@ -179,7 +179,9 @@ struct ReceiveLoop: ~Copyable {
             case .packet(let byteCount, let isIPv6):
                 hasData = true
                 countedBytes &+= length &+ Message.Data.overheadByteCount
-                if runTrafficClass & 3 == 3 { InnerPacket.markCongestionExperienced(text, isIPv6: isIPv6) }
+                if runTrafficClass & 1 != 0 {
+                    InnerPacket.decapsulateCongestion(of: text, isIPv6: isIPv6, outer: runTrafficClass)
+                }
                 writer.add(text, byteCount, isIPv6: isIPv6)
             case .keepalive: countedBytes &+= Message.Data.overheadByteCount
             case .refused: hasData = true

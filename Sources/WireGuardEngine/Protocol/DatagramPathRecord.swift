@@ -41,6 +41,7 @@ struct DatagramPathRecord: ~Copyable {
         let before = sequence.load(ordering: .relaxed)
         sequence.store(before | 1, ordering: .relaxed)
         atomicMemoryFence(ordering: .releasing)
+        Interleaving.point(.publish)
         if let path {
             var bits = DatagramPathRecord.known
             if path.isIPv6 { bits |= DatagramPathRecord.isIPv6 }
@@ -48,6 +49,7 @@ struct DatagramPathRecord: ~Copyable {
             head.store(bits | UInt64(path.port) &<< 16 | UInt64(path.scopeID) &<< 32, ordering: .relaxed)
             remoteHigh.store(path.remoteHigh, ordering: .relaxed)
             remoteLow.store(path.remoteLow, ordering: .relaxed)
+            Interleaving.point(.publish)
             source.store(UInt64(path.sourceInterface), ordering: .relaxed)
             sourceHigh.store(path.sourceHigh, ordering: .relaxed)
             sourceLow.store(path.sourceLow, ordering: .relaxed)

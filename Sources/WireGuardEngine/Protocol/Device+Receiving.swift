@@ -119,9 +119,11 @@ extension Device {
             entry.pointee.keypair.load(ordering: .relaxed) == nil
         else { return }
         let peer = entry.pointee.peer
-        guard peer.pointee.handshake.localIndex == receiver,
-            let state = readResponse(message, of: peer, privateKey)
-        else { return }
+        guard peer.pointee.handshake.localIndex == receiver, peer.pointee.handshake.isPending else { return }
+        guard let state = readResponse(message, of: peer, privateKey) else {
+            observe(peer, .receivedUndecryptableResponse(from: path.endpoint))
+            return
+        }
         peer.pointee.roam(to: path)
         beginSession(
             with: peer, state.split(), localIndex: receiver,

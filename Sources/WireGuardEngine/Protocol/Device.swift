@@ -74,6 +74,13 @@ final class Device {
         for peer in peers { Peer.free(peer) }
     }
 
+    /// A private key that has sent timestamps before, maybe in another life of the engine: everything it sends is
+    /// above `floor` from now on (checklist T3).
+    func raiseTimestampFloor(to floor: TAI64N) {
+        timestampFloor = max(timestampFloor, floor)
+        newPeerTimestampFloor = max(newPeerTimestampFloor, floor)
+    }
+
     // MARK: What comes out
 
     /// Messages to send, in order; none, afterwards.

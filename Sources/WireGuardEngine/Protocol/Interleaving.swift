@@ -1,18 +1,19 @@
-#if SWG_SIMULATION
-    import Glibc
-#endif
+import Glibc
 
-/// The places where another thread may come in between: before a lock and after it, at a publication and at a
-/// reservation of nonces.
+/// The places where another thread may come in between: before a lock, while it is held and after it, at a
+/// publication and at a reservation of nonces.
 ///
-/// In a release build these are nothing. In a build for the simulation the scheduler that drives this thread
-/// may run a step of another role here, which is how it finds orders of events that threads meet once a year.
+/// In a release build these are nothing. In a build for the simulation the scheduler that drives this thread may
+/// suspend the role that has come here, and let others run as long as it likes: that is how it finds orders of
+/// events that threads meet once a year.
 enum Interleaving {
     enum Point {
         case lock
         case unlock
         case publish
         case reserve
+        /// The lock is held by a role that is suspended: nothing is to be done here until that has gone on.
+        case blocked
     }
 
     @inline(__always)
@@ -20,6 +21,18 @@ enum Interleaving {
         #if SWG_SIMULATION
             hook(point)
         #endif
+    }
+
+    /// Waits for a mutex: as a thread does, or as one of the roles that a scheduler drives on one thread.
+    @inline(__always)
+    static func lock(_ mutex: UnsafeMutablePointer<pthread_mutex_t>) {
+        #if SWG_SIMULATION
+            while isScheduled {
+                if pthread_mutex_trylock(mutex) == 0 { return }
+                hook(.blocked)
+            }
+        #endif
+        pthread_mutex_lock(mutex)
     }
 
     /// Runs `body` with a scheduler in charge of this thread's interleaving points, if the build has any.
@@ -46,6 +59,8 @@ enum Interleaving {
             return key
         }()
 
+        private static var isScheduled: Bool { pthread_getspecific(key) != nil }
+
         private static func hook(_ point: Point) {
             guard let box = pthread_getspecific(key) else { return }
             Unmanaged<SchedulerBox>.fromOpaque(box).takeUnretainedValue().scheduler.reached(point)
@@ -58,7 +73,7 @@ enum Interleaving {
     #endif
 }
 
-/// Decides at each point whether another role runs now.
+/// Decides at each point whether another role runs first.
 protocol InterleavingScheduler: AnyObject {
     func reached(_ point: Interleaving.Point)
 }

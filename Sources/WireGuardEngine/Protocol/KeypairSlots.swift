@@ -20,6 +20,7 @@ struct KeypairSlots: ~Copyable {
     /// Control, under the lock: puts a new session in its slot.
     func install(_ keypair: KeypairPointer) -> Displaced {
         var displaced = Displaced()
+        Interleaving.point(.publish)
         if keypair.pointee.isInitiator {
             displaced.first = previous.load(ordering: .relaxed)
             if let unconfirmed = next.load(ordering: .relaxed) {
@@ -29,11 +30,13 @@ struct KeypairSlots: ~Copyable {
             } else {
                 previous.store(current.load(ordering: .relaxed), ordering: .releasing)
             }
+            Interleaving.point(.publish)
             current.store(keypair, ordering: .releasing)
         } else {
             displaced.first = next.load(ordering: .relaxed)
             displaced.second = previous.load(ordering: .relaxed)
             next.store(keypair, ordering: .releasing)
+            Interleaving.point(.publish)
             previous.store(nil, ordering: .relaxed)
         }
         return displaced
@@ -52,22 +55,28 @@ struct KeypairSlots: ~Copyable {
             dropped.store(old, ordering: .releasing)
         }
         previous.store(current.load(ordering: .relaxed), ordering: .releasing)
+        Interleaving.point(.publish)
         current.store(keypair, ordering: .releasing)
+        Interleaving.point(.publish)
         next.store(nil, ordering: .relaxed)
         return true
     }
 
     /// Control, under the lock: no session is left. `next` goes first, so that rx cannot confirm it meanwhile.
     func clear() -> Displaced {
-        Displaced(
-            first: next.exchange(nil, ordering: .acquiringAndReleasing),
-            second: previous.exchange(nil, ordering: .acquiringAndReleasing),
-            third: current.exchange(nil, ordering: .acquiringAndReleasing))
+        var displaced = Displaced()
+        displaced.first = next.exchange(nil, ordering: .acquiringAndReleasing)
+        Interleaving.point(.publish)
+        displaced.second = previous.exchange(nil, ordering: .acquiringAndReleasing)
+        Interleaving.point(.publish)
+        displaced.third = current.exchange(nil, ordering: .acquiringAndReleasing)
+        return displaced
     }
 
     /// Control, under the lock: what we may send with ends, what we may receive with goes on (checklist S7).
     func expireSending() {
         next.load(ordering: .relaxed)?.pointee.maySend.store(false, ordering: .releasing)
+        Interleaving.point(.publish)
         current.load(ordering: .relaxed)?.pointee.maySend.store(false, ordering: .releasing)
     }
 

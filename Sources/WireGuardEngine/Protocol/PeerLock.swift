@@ -19,7 +19,7 @@ struct PeerLock: ~Copyable {
     @inline(__always)
     func withLock<Result>(_ body: () -> Result) -> Result {
         Interleaving.point(.lock)
-        pthread_mutex_lock(mutex)
+        Interleaving.lock(mutex)
         let result = body()
         pthread_mutex_unlock(mutex)
         Interleaving.point(.unlock)

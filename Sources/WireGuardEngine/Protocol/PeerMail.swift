@@ -42,6 +42,7 @@ struct PeerInbox: ~Copyable {
         Interleaving.point(.publish)
         let before = mail.pointee.work.bitwiseOr(work.rawValue, ordering: .acquiringAndReleasing).oldValue
         if before != 0 { return false }
+        Interleaving.point(.publish)
         var first = head.load(ordering: .relaxed)
         while true {
             mail.pointee.next.store(first, ordering: .relaxed)
@@ -77,6 +78,7 @@ struct PeerMailList: ~Copyable {
         guard let mail = oldest else { return nil }
         // Once the work is taken the mail may be posted again, which overwrites `next`.
         oldest = mail.pointee.next.load(ordering: .relaxed)
+        Interleaving.point(.publish)
         let work = mail.pointee.work.exchange(0, ordering: .acquiringAndReleasing)
         return (mail.pointee.peer, PeerMail.Work(rawValue: work))
     }

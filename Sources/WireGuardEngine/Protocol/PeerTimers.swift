@@ -43,6 +43,7 @@ struct PeerTimers: ~Copyable {
     static func arm(_ deadline: borrowing Deadline, _ time: BootTime, nextLook: borrowing Atomic<UInt64>) -> Bool {
         let nanoseconds = max(time.nanoseconds, 1)
         let before = deadline.load(ordering: .relaxed)
+        Interleaving.point(.publish)
         // Postponing what control has in view needs no word to it, unless it takes the old deadline just now.
         if before != 0 && before <= nanoseconds
             && deadline.compareExchange(expected: before, desired: nanoseconds, ordering: .relaxed).exchanged
@@ -56,6 +57,7 @@ struct PeerTimers: ~Copyable {
 
     @inline(__always)
     static func disarm(_ deadline: borrowing Deadline) {
+        Interleaving.point(.publish)
         if deadline.load(ordering: .relaxed) != 0 { deadline.store(0, ordering: .relaxed) }
     }
 
@@ -63,6 +65,7 @@ struct PeerTimers: ~Copyable {
     static func expire(_ deadline: borrowing Deadline, _ now: BootTime) -> Bool {
         let time = deadline.load(ordering: .sequentiallyConsistent)
         guard time != 0 && time <= now.nanoseconds else { return false }
+        Interleaving.point(.publish)
         return deadline.compareExchange(expected: time, desired: 0, ordering: .sequentiallyConsistent).exchanged
     }
 

@@ -33,6 +33,7 @@ struct Receiver: ~Copyable {
             keypair.pointee.mayReceive.load(ordering: .acquiring),
             !keypair.pointee.peer.pointee.isRemoved.load(ordering: .relaxed)
         else { return nil }
+        Interleaving.point(.publish)
         if keypair.pointee.isOlder(than: ProtocolLimits.rejectAfterTime, at: now)
             || keypair.pointee.window.greatest >= ProtocolLimits.rejectAfterMessages
         {
@@ -76,6 +77,7 @@ struct Receiver: ~Copyable {
     mutating func arrived(_ keypair: KeypairPointer, path: DatagramPath) {
         let peer = keypair.pointee.peer
         peer.pointee.roam(to: path)
+        Interleaving.point(.publish)
         if peer.pointee.keypairs.isUnconfirmed(keypair) { confirm(keypair) }
     }
 

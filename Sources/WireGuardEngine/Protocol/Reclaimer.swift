@@ -75,12 +75,14 @@ final class Reclaimer {
         case .receive: receive.isAsleep.store(false, ordering: .sequentiallyConsistent)
         }
         atomicMemoryFence(ordering: .sequentiallyConsistent)
+        Interleaving.point(.publish)
     }
 
     // MARK: Control
 
     /// Nobody can find it any more from here on.
     func retire(_ retired: Retired) {
+        Interleaving.point(.publish)
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         entries.append(
             Entry(

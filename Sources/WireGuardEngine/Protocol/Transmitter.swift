@@ -71,6 +71,7 @@ struct Transmitter: ~Copyable {
         {
             Interleaving.point(.reserve)
             let counter = Transmitter.reserve(keypair, count: UInt64(count), now: now)
+            Interleaving.point(.reserve)
             if let counter { return Reservation(keypair: keypair, firstCounter: counter) }
             keypair.pointee.maySend.store(false, ordering: .releasing)
         }

@@ -131,7 +131,7 @@ import WireGuardModel
         let keypair = slots(pair.a, pair.b).current!
         keypair.counter = ProtocolLimits.rejectAfterMessages - 2
         var counters: [UInt64] = []
-        pair.a.observe = { if case .seals(keypair, let counter) = $0 { counters.append(counter) } }
+        pair.a.observe = { if case .seals(keypair, let counter, _) = $0 { counters.append(counter) } }
         pair.advance(seconds: 6)
         let packet = Packet.ipv4(from: "10.0.0.1", to: "10.0.0.2")
         pair.a.runTransmit([packet, packet, packet], at: pair.now.boot)

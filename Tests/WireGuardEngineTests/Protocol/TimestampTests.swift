@@ -94,4 +94,14 @@ import WireGuardModel
         fresh.runControl(at: pair.now)
         #expect(fresh.device.timestampFloor > floor)
     }
+
+    @Test func `T3: a floor that is only heard of with the private key holds for peers that are there already`() {
+        let pair = VirtualPair()
+        #expect(responses(pair, to: initiation(pair)) == 1)
+        let floor = TAI64N(WallTime(seconds: 1_800_000_000, nanoseconds: 0))
+        pair.a.device.raiseTimestampFloor(to: floor)
+        pair.advance(seconds: 1)
+        #expect(responses(pair, to: initiation(pair)) == 1)
+        #expect(pair.b.peer(pair.a.publicKey).pointee.row.pointee.acceptedTimestamp > floor)
+    }
 }

@@ -38,13 +38,13 @@ final class VirtualDevice {
     /// What happens, as it happens; for the simulation.
     enum Event {
         /// A nonce is used.
-        case seals(KeypairPointer, counter: UInt64)
+        case seals(KeypairPointer, counter: UInt64, at: BootTime)
         /// A run was handed to UDP, one call of `sent`.
         case sent(PublicKey, hasData: Bool)
         /// There was no key to send with.
         case hadNoKey(PublicKey)
         /// A message passed tag and window.
-        case admitted(KeypairPointer, counter: UInt64, hasData: Bool)
+        case admitted(KeypairPointer, counter: UInt64, hasData: Bool, at: BootTime)
         case handshake(PublicKey, DeviceEvent)
     }
 
@@ -100,6 +100,19 @@ final class VirtualDevice {
         fresh.setUp(true, at: now)
         fresh.finishRestore(at: now)
         takeOutgoing()
+    }
+
+    /// The worker is killed at this instant, whatever its threads are doing; another is to take over from it, with a
+    /// copy of the table as it is now. Nothing that this one still does can be seen.
+    func killed(random: RandomSource) -> VirtualDevice {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: survivorMemory.count, alignment: 4096)
+        memory.copyMemory(from: UnsafeRawBufferPointer(survivorMemory))
+        let successor = VirtualDevice(
+            privateKey: privateKey, address: address, random: random, survivors: memory,
+            timestampFloor: device.timestampFloor)
+        successor.observe = observe
+        observe = nil
+        return successor
     }
 
     // MARK: Roles
@@ -169,7 +182,7 @@ final class VirtualDevice {
         }
         var wireBytes = 0
         for (offset, packet) in packets.enumerated() {
-            wireBytes += seal(packet, reservation, UInt64(offset), to: path)
+            wireBytes += seal(packet, reservation, UInt64(offset), to: path, at: now)
         }
         observe?(.sent(peer.pointee.publicKey, hasData: true))
         transmitter.sent(peer, wireBytes: wireBytes, hasData: true, now: now)
@@ -186,7 +199,7 @@ final class VirtualDevice {
         var offset: UInt64 = 0
         while let packet = transmitter.firstStaged(peer) {
             if let path {
-                wireBytes += seal(Array(packet), reservation, offset, to: path)
+                wireBytes += seal(Array(packet), reservation, offset, to: path, at: now)
                 if !packet.isEmpty { hasData = true }
             }
             offset += 1
@@ -197,12 +210,14 @@ final class VirtualDevice {
     }
 
     private func seal(
-        _ packet: [UInt8], _ reservation: Transmitter.Reservation, _ offset: UInt64, to path: DatagramPath
+        _ packet: [UInt8], _ reservation: Transmitter.Reservation, _ offset: UInt64, to path: DatagramPath,
+        at now: BootTime
     ) -> Int {
         let mtu = device.record.pointee.maximumTransmissionUnit.load(ordering: .relaxed)
         let text = packet + [UInt8](repeating: 0, count: Padding.bytes(after: packet.count, mtu: mtu))
         let counter = reservation.firstCounter + offset
-        observe?(.seals(reservation.keypair, counter: counter))
+        Interleaving.point(.reserve)
+        observe?(.seals(reservation.keypair, counter: counter, at: now))
         var message = [UInt8](repeating: 0, count: text.count + 32)
         message.withUnsafeMutableBytes { output in
             Message.writeDataHeader(output.baseAddress!, receiver: reservation.remoteIndex, counter: counter)
@@ -247,8 +262,10 @@ final class VirtualDevice {
                 return good
             }
         }
+        Interleaving.point(.publish)
         guard opened, receiver.admit(keypair, header.counter) else { return }
-        observe?(.admitted(keypair, counter: header.counter, hasData: !text.isEmpty))
+        observe?(.admitted(keypair, counter: header.counter, hasData: !text.isEmpty, at: now))
+        Interleaving.point(.publish)
         receiver.arrived(keypair, path: path)
         var counted = message.count
         let entry = text.withUnsafeBytes { receiver.mayEnter($0, from: keypair.pointee.peer) }

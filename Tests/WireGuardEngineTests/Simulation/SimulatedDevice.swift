@@ -8,16 +8,25 @@ import WireGuardTestSupport
 
 /// One device of the simulation: its records, what waits for its three roles, its clocks and its place in the world.
 final class SimulatedDevice {
-    enum Role: CaseIterable { case transmit, receive, control }
+    enum Role: Int, CaseIterable { case transmit, receive, control }
+
+    /// What somebody asks control for: a UAPI client, the monitor, the kernel.
+    typealias Order = (VirtualDevice, Moment) -> Void
 
     let number: Int
-    let virtual: VirtualDevice
+    /// The worker that runs now.
+    var virtual: VirtualDevice
     /// Its address may change at any time, as behind a NAT; nobody has its endpoint in a file.
     let isMobile: Bool
     var incoming: [Datagram] = []
     var outgoing: [[UInt8]] = []
-    var running: Set<Role> = []
+    var orders: [Order] = []
+    let contexts = Role.allCases.map { _ in RoleContext() }
+    /// Grows when any role of the device has got on.
+    var progress = 0
     var isUp = true
+    /// Where it is and was.
+    var addresses: Set<Endpoint>
     /// Added to the simulation's clock: boot time grows by sleep, wall time is set by people.
     var slept: UInt64 = 0
     var wallOffset: Int64 = 0
@@ -28,6 +37,7 @@ final class SimulatedDevice {
         self.number = number
         self.isMobile = isMobile
         let random = SimulatedDevice.random(&generator)
+        addresses = [SimulatedDevice.address(number, port: 51820)]
         virtual = VirtualDevice(
             privateKey: generator.privateKey(), address: SimulatedDevice.address(number, port: 51820), random: random,
             survivors: VirtualDevice.makeSurvivorMemory(rows: 8))
@@ -57,14 +67,20 @@ final class SimulatedDevice {
             wall: WallTime(seconds: wall, nanoseconds: UInt32(clock % 1_000_000_000)))
     }
 
+    /// It stands in the middle of a step, and can go on.
+    func canResume(_ role: Role, at clock: UInt64) -> Bool {
+        let context = contexts[role.rawValue]
+        return context.isSuspended && context.heldUntil <= clock && context.blockedAt != progress
+    }
+
     /// Somebody has told the role to run, or it has input.
     func hasWork(for role: Role, at clock: UInt64) -> Bool {
-        guard !running.contains(role) else { return false }
+        guard !contexts[role.rawValue].isSuspended else { return false }
         switch role {
         case .transmit: return !outgoing.isEmpty || virtual.isTransmitWoken
         case .receive: return !incoming.isEmpty
         case .control:
-            if virtual.isControlWoken { return true }
+            if virtual.isControlWoken || !orders.isEmpty { return true }
             let now = moment(clock).boot
             return virtual.device.nextDeadline(after: now).map { $0 <= now } ?? false
         }

@@ -175,6 +175,7 @@ struct TimerTable {
         case .receivedInitiation:
             newHandshake = nil
             anyTraversal(now)
+        case .receivedUndecryptableResponse: break
         case .receivedResponse:
             completed(now)
             current = Session(birth: now, isInitiator: true, index: 0)
