@@ -14,9 +14,16 @@ extension Verb {
         ]
     ) { invocation in
         let request = try attachRequest(invocation)
-        let report = try invocation.keeper.attach(request)
+        let isService = invocation.arguments.has(.foreground)
+        let report: AttachReport
+        do throws(TunnelError) {
+            report = try invocation.keeper.attach(request)
+        } catch {
+            if isService { ServiceManager.notify(failure: error.description) }
+            throw error
+        }
         try show(report, request, invocation.output)
-        guard invocation.arguments.has(.foreground), !request.dryRun else { return 0 }
+        guard isService, !request.dryRun else { return 0 }
         return try Foreground.stay(report, invocation)
     }
 

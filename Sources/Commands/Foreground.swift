@@ -10,9 +10,19 @@ enum Foreground {
     static func stay(_ report: AttachReport, _ invocation: Invocation) throws -> Int32 {
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         ServiceManager.notify("READY=1\nSTATUS=tunnel \(report.id) is up")
-        let engineEnded = try wait(signals, report.engine)
+        var engine = report.engine
+        var engineEnded = try wait(signals, engine)
+        // `repair` ends the engine as well, to put another in its place.
+        while engineEnded, let old = engine, let next = invocation.keeper.successor(of: old, in: report.id) {
+            engine = next
+            engineEnded = try wait(signals, engine)
+        }
         ServiceManager.notify("STOPPING=1")
-        if engineEnded { invocation.output.error("the engine of tunnel \(report.id) has ended") }
+        if engineEnded {
+            let text = "the engine of tunnel \(report.id) has ended"
+            invocation.output.error(text)
+            ServiceManager.notify(failure: text)
+        }
         let teardown = try invocation.keeper.detachWithHooks(report.id)
         for error in teardown.errors { invocation.output.error(error.description) }
         return engineEnded || !teardown.errors.isEmpty ? 1 : 0
@@ -43,6 +53,11 @@ enum Foreground {
 
 /// sd_notify(3) without its library.
 enum ServiceManager {
+    /// What `systemctl status` shows of a unit that failed.
+    static func notify(failure: String) {
+        notify("STATUS=" + failure.split(separator: "\n").joined(separator: "; "))
+    }
+
     static func notify(_ text: String) {
         guard let name = getenv("NOTIFY_SOCKET") else { return }
         let path = String(cString: name)

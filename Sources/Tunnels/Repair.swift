@@ -111,6 +111,13 @@ extension TunnelKeeper {
         let id = try TunnelID(record.id)
         let device = try UAPIClient(path: record.uapiSocketPath ?? "").status().configuration
         let log = try EngineLog.open(state: state, id: id)
+        // Asked before the old engine is given up, which is good as long as the new one is not proven to run.
+        guard let version = EngineLocator.askVersion(program) else {
+            throw TunnelError(
+                .engine, "the installed engine \(program) does not run: no answer to --version",
+                cure: "install it again; tunnel \(id) keeps the engine it has")
+        }
+        let unit = EnginePlacement.callersUnit(of: engine.pid)
         do throws(SystemError) {
             let tun = try EngineHandover.takeTun(of: engine)
             let configuration = try EngineConfiguration.memoryFile(device)
@@ -118,19 +125,19 @@ extension TunnelKeeper {
             // port before the new one binds it.
             try EngineTermination.end(engine)
             record.engine = RecordedProcess(
-                try start(program, id, tun, configuration, log, record.uapiSocketPath ?? "").get())
+                try start(program, id, tun, configuration, log, record.uapiSocketPath ?? "", unit).get())
         } catch {
             throw TunnelError(
                 error, doing: "replacing the engine of tunnel \(id)", kind: .engine, cure: "swg-ns repair \(id)")
         }
         record.enginePath = program
-        record.engineVersion = EngineLocator.version(of: program)
+        record.engineVersion = version
         try StateFile.write(record, to: state.record(of: id))
     }
 
     private func start(
         _ program: String, _ id: TunnelID, _ tun: borrowing FileDescriptor, _ configuration: borrowing FileDescriptor,
-        _ log: borrowing FileDescriptor, _ socketPath: String
+        _ log: borrowing FileDescriptor, _ socketPath: String, _ unit: String?
     ) -> Result<ProcessIdentity, SystemError> {
         do {
             let listener = try UAPISocket.listen(at: socketPath)
@@ -141,7 +148,9 @@ extension TunnelKeeper {
                 configuration: configuration.rawValue, stateDirectory: state.path, identityFile: identityFile.rawValue,
                 standardError: log.rawValue
             ).start()
-            _ = EnginePlacement.place(process: started.child.pid, name: id.text)
+            if unit.map({ EnginePlacement.join(started.child.pid, group: $0) }) != true {
+                _ = EnginePlacement.place(process: started.child.pid, name: id.text)
+            }
             try started.waitUntilReady(milliseconds: 10_000)
             return .success(try ProcessIdentity.of(started.child.pid))
         } catch let error as SystemError {
@@ -149,35 +158,5 @@ extension TunnelKeeper {
         } catch {
             return .failure(SystemError(call: "start", object: program, errno: Errno(EIO), detail: "\(error)"))
         }
-    }
-}
-
-/// Taking over from a live engine.
-enum EngineHandover {
-    /// Whether the process executes this very file; an upgrade replaces it.
-    static func runs(_ engine: ProcessIdentity, _ program: String) -> Bool {
-        guard let live = try? FileDescriptor.open("/proc/\(engine.pid)/exe", O_PATH).identity(),
-            let installed = try? FileDescriptor.open(program, O_PATH).identity()
-        else { return false }
-        return live == installed
-    }
-
-    /// A duplicate of the engine's TUN. pidfd_getfd(2), which asks for CAP_SYS_PTRACE.
-    static func takeTun(of engine: ProcessIdentity) throws(SystemError) -> FileDescriptor {
-        guard let process = try engine.open() else {
-            throw SystemError(call: "pidfd_open", object: "process \(engine.pid)", errno: Errno(ESRCH))
-        }
-        for name in try File.list("/proc/\(engine.pid)/fd") {
-            guard let number = Int32(name),
-                (try? File.readLink("/proc/\(engine.pid)/fd/\(name)")) == TunDevice.path
-            else { continue }
-            let pidfd = process.descriptor.rawValue
-            return FileDescriptor(
-                owning: try systemCall("pidfd_getfd", "descriptor \(number) of process \(engine.pid)") {
-                    swg_pidfd_getfd(pidfd, number)
-                })
-        }
-        throw SystemError(
-            call: "find", object: "the TUN of process \(engine.pid)", errno: Errno(ENOENT), detail: "it holds none")
     }
 }

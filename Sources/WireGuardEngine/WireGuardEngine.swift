@@ -13,7 +13,7 @@ public enum WireGuardEngine {
         }
         swg_set_name("swg-engine")
         if arguments.contains("--version") {
-            complain("swg-engine, a userspace WireGuard engine", to: 1)
+            complain("swg-engine \(programVersion)\nA userspace WireGuard engine.", to: 1)
             return 0
         }
         let options: LaunchOptions

@@ -32,9 +32,7 @@ public struct EnginePlacement: Equatable, Sendable {
                     processes: [process] + descendants(of: process), milliseconds: milliseconds)
                 // A worker forked meanwhile is still in the old group.
                 if let group = try? ControlGroup.memberships(of: process).first(where: \.isVersion2) {
-                    for child in descendants(of: process) {
-                        try? File.write("\(child)", to: "/sys/fs/cgroup\(group.path)/cgroup.procs")
-                    }
+                    _ = join(process, group: "/sys/fs/cgroup\(group.path)")
                 }
                 return EnginePlacement(kind: .scope(unit), description: "in the systemd scope \(unit)")
             } catch {
@@ -58,6 +56,23 @@ public struct EnginePlacement: Equatable, Sendable {
                 kind: .inherited,
                 description: (reasons + ["left in the caller's group, and ends with it"]).joined(separator: "; "))
         }
+    }
+
+    /// The control group of an engine that lives in somebody's unit (`attach --foreground` under systemd), where its
+    /// successor belongs too; nil for a scope of ours, which ends with its engine.
+    static func callersUnit(of process: Int32) -> String? {
+        guard SystemdScope.isBooted, let group = try? ControlGroup.memberships(of: process).first(where: \.isVersion2),
+            let name = group.path.split(separator: "/").last, !name.hasPrefix("swg-ns-") || !name.hasSuffix(".scope"),
+            group.path != "/"
+        else { return nil }
+        return "/sys/fs/cgroup\(group.path)"
+    }
+
+    /// Moves a process and its descendants into a version-2 group; false when that is gone.
+    static func join(_ process: Int32, group: String) -> Bool {
+        guard (try? File.write("\(process)", to: "\(group)/cgroup.procs")) != nil else { return false }
+        for child in descendants(of: process) { try? File.write("\(child)", to: "\(group)/cgroup.procs") }
+        return true
     }
 
     /// Removes what `place` made under this name, after the engine has ended. A scope goes by itself.
