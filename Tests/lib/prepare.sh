@@ -36,17 +36,22 @@ install_packages() {
     }
 }
 
-# find_swift: puts swift into PATH. sudo's secure_path hides it, so the invoking user's login PATH and the
-# usual places are tried as well.
+# owner: the user who owns the sources.
+owner() { stat -c %U "$root_folder"; }
+
+# find_swift: puts swift into PATH. sudo's secure_path hides it, so the login PATH and the home of the invoking user and
+# of the sources' owner are tried as well, and the usual places.
 find_swift() {
     command -v swift >/dev/null && return 0
-    local found="" place
-    if [ -n "${SUDO_USER:-}" ]; then
-        found=$(su - "$SUDO_USER" -c 'command -v swift' 2>/dev/null | tail -n 1 || true)
-    fi
-    for place in "$found" /opt/swift/usr/bin/swift /usr/local/swift/usr/bin/swift /usr/share/swift/usr/bin/swift \
-        /usr/libexec/swift/bin/swift "${SUDO_USER:+/home/$SUDO_USER/.local/share/swiftly/bin/swift}" \
-        "$HOME/.local/share/swiftly/bin/swift"; do
+    local place user
+    local places=()
+    for user in "${SUDO_USER:-}" "$(owner)"; do
+        [ -n "$user" ] && [ "$user" != root ] && [ "$user" != UNKNOWN ] || continue
+        places+=("$(su - "$user" -c 'command -v swift' </dev/null 2>/dev/null | tail -n 1 || true)"
+            "$(getent passwd "$user" | cut -d: -f6)/.local/share/swiftly/bin/swift")
+    done
+    for place in ${places[@]+"${places[@]}"} /opt/swift/usr/bin/swift /usr/local/swift/usr/bin/swift \
+        /usr/share/swift/usr/bin/swift /usr/libexec/swift/bin/swift "$HOME/.local/share/swiftly/bin/swift"; do
         [ -n "$place" ] && [ -x "$place" ] || continue
         PATH=$PATH:$(dirname "$place")
         export PATH
@@ -56,13 +61,28 @@ find_swift() {
     return 1
 }
 
+# check_swift: that it runs, and is new enough for the package.
+check_swift() {
+    local answer version wanted
+    answer=$(as_owner swift --version 2>&1) || {
+        echo "$(command -v swift) does not run: $answer" >&2
+        return 1
+    }
+    version=$(sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' <<<"$answer" | head -n 1)
+    wanted=$(sed -n 's/.*swift-tools-version: *\([0-9.]*\).*/\1/p' "$root_folder/Package.swift")
+    [ "$(printf '%s\n' "$wanted" "$version" | sort -V | head -n 1)" = "$wanted" ] || {
+        echo "Swift $version at $(command -v swift) is too old: this needs $wanted or newer, from https://swift.org/install" >&2
+        return 1
+    }
+}
+
 # as_owner COMMAND…: as the user who owns the sources, so that no root-owned file is left in their .build.
 as_owner() {
-    local owner
-    owner=$(stat -c %U "$root_folder")
-    if [ "$(id -u)" = 0 ] && [ "$owner" != root ] && [ "$owner" != UNKNOWN ]; then
-        setpriv --reuid "$owner" --regid "$(id -g "$owner")" --init-groups \
-            env HOME="$(getent passwd "$owner" | cut -d: -f6)" PATH="$PATH" "$@"
+    local user
+    user=$(owner)
+    if [ "$(id -u)" = 0 ] && [ "$user" != root ] && [ "$user" != UNKNOWN ]; then
+        setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups \
+            env HOME="$(getent passwd "$user" | cut -d: -f6)" USER="$user" PATH="$PATH" "$@"
     else
         "$@"
     fi
