@@ -96,12 +96,12 @@ extension InvokingUser {
         ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces"),
     ])
     func `P6: a forbidden user namespace names the setting and its cure`(path: String, value: String, cure: String) {
-        let text = UserNamespaceTrouble.explain(Self.refusal) { $0 == path ? value + "\n" : nil }
+        let text = UserNamespaceTrouble(Self.refusal) { $0 == path ? value + "\n" : nil }.explanation
         #expect(text.contains(cure) && text.contains("EPERM"))
     }
 
     @Test func `P6: without a setting that explains it, the container is named`() {
-        #expect(UserNamespaceTrouble.explain(Self.refusal) { _ in nil }.contains("system-call filter"))
+        #expect(UserNamespaceTrouble(Self.refusal) { _ in nil }.explanation.contains("system-call filter"))
     }
 }
 

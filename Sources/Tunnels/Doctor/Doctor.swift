@@ -1,138 +1,176 @@
-import CLinux
-import Confinement
 import Glibc
 import LinuxSystem
-import Namespaces
-import Netlink
 
 extension TunnelKeeper {
     /// What this machine can do for this user, and the cure for what it cannot. Changes nothing.
-    public func diagnose() -> [DoctorFinding] {
-        let kernel = Doctor.kernelWireGuard()
-        let tun = Doctor.tunDevice()
-        let engine = Doctor.engine(self)
-        var findings = [Doctor.privileges(), kernel, tun, engine]
-        if kernel.verdict != .good, tun.verdict != .good || engine.verdict != .good {
-            findings.append(
-                DoctorFinding(
-                    .missing, "a way to make tunnels", "neither the kernel's driver nor the engine can be used",
-                    cure: "follow one of the cures above"))
-        }
-        findings += [Doctor.userNamespaces(), Doctor.lockedMemory(), Doctor.state(stateDirectory)]
-        findings += [Doctor.placement(), Doctor.containers()]
-        return findings
-    }
+    public func diagnose() -> [DoctorFinding] { Doctor(machine: Machine.observe(self)).findings }
 }
 
-/// The single examinations; each names what was tried.
-enum Doctor {
-    static func privileges() -> DoctorFinding {
-        let needed: [(CapabilitySet, String)] = [
-            (.networkAdministration, "CAP_NET_ADMIN"), (.systemAdministration, "CAP_SYS_ADMIN"),
+/// One finding for each thing that tunnels depend on, and last what follows from all of them.
+struct Doctor {
+    let machine: Machine
+
+    /// The oldest kernel that has all we ask of it: mount_setattr(2) is of 5.12, CLOSE_RANGE_CLOEXEC of 5.11.
+    static let oldestKernel = (5, 12)
+
+    var findings: [DoctorFinding] {
+        [
+            kernel, privileges, kernelWireGuard, tunDevice, engine, userNamespaces, lockedMemory, state, placement,
+            containers, wayToMakeTunnels,
         ]
-        let effective = (try? ThreadCapabilities.current())?.effective ?? []
-        let lacking = needed.filter { !effective.contains($0.0) }.map(\.1)
-        if lacking.isEmpty { return DoctorFinding(.good, "privileges", "attach, detach and run with full rights") }
+    }
+
+    var kernel: DoctorFinding {
+        let numbers = machine.kernelRelease.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
+        let oldest = Doctor.oldestKernel
+        guard numbers.count == 2, (numbers[0], numbers[1]) < oldest else {
+            return DoctorFinding(.good, "kernel", "Linux \(machine.kernelRelease)")
+        }
         return DoctorFinding(
-            .limited, "privileges", "without \(lacking.joined(separator: " and ")): run works, attach does not",
+            .missing, "kernel", "Linux \(machine.kernelRelease) lacks system calls of \(oldest.0).\(oldest.1)",
+            cure: "a newer kernel, such as Debian 12's 6.1")
+    }
+
+    var privileges: DoctorFinding {
+        if machine.lackingCapabilities.isEmpty {
+            return DoctorFinding(.good, "privileges", "attach, detach and run with full rights")
+        }
+        let names = machine.lackingCapabilities.joined(separator: " and ")
+        if machine.isRoot {
+            return DoctorFinding(
+                .limited, "privileges", "root without \(names): attach and detach cannot work",
+                cure: "in a container: start it with --cap-add NET_ADMIN --cap-add SYS_ADMIN, or use swg-ns outside")
+        }
+        return DoctorFinding(
+            .limited, "privileges", "no root: run works by a user namespace, attach and detach do not",
             cure: "sudo swg-ns … for attach and detach")
     }
 
-    static func kernelWireGuard() -> DoctorFinding {
-        if WireGuardNetlink.isAvailable() {
-            return DoctorFinding(.good, "kernel's WireGuard", "the driver is there; --engine auto takes it")
+    var kernelWireGuard: DoctorFinding {
+        let subject = "kernel's WireGuard"
+        if machine.hasWireGuard {
+            let text =
+                machine.isRoot
+                ? "the driver is there; --engine auto takes it"
+                : "the driver is there, for root's tunnels; without root the engine is used"
+            return DoctorFinding(.good, subject, text)
         }
-        return DoctorFinding(
-            .limited, "kernel's WireGuard", "this kernel does not answer for the netlink family \"wireguard\"",
-            cure: "modprobe wireguard; or leave it: --engine auto takes the engine")
-    }
-
-    static func tunDevice() -> DoctorFinding {
-        do throws(SystemError) {
-            _ = try FileDescriptor.open(TunDevice.path, O_RDWR)
-            return DoctorFinding(.good, "TUN device", "\(TunDevice.path) can be opened")
-        } catch {
-            let cure =
-                error.errno.rawValue == EACCES
-                ? "sudo chmod 0666 \(TunDevice.path): it gives no rights that a user namespace does not give anyway"
-                : "sudo modprobe tun; in a container start it with --device \(TunDevice.path)"
-            return DoctorFinding(.missing, "TUN device", "\(error)", cure: cure)
-        }
-    }
-
-    static func engine(_ keeper: TunnelKeeper) -> DoctorFinding {
-        do throws(TunnelError) {
-            let path = try EngineLocator.find(mayUseEnvironment: keeper.mayUseEnvironment)
-            return DoctorFinding(.good, "engine", path)
-        } catch {
-            return DoctorFinding(.missing, "engine", error.message, cure: error.cure)
-        }
-    }
-
-    static func userNamespaces() -> DoctorFinding {
-        do throws(SystemError) {
-            try UserNamespaceProbe.run()
-            return DoctorFinding(.good, "user namespaces", "run works without root")
-        } catch {
+        if machine.hasWireGuardModule {
             return DoctorFinding(
-                .limited, "user namespaces", "run needs root here: \(error)",
-                cure: UserNamespaceTrouble.explain(error).split(separator: ";", maxSplits: 1).last.map {
-                    String($0.drop { $0 == " " })
-                })
+                .limited, subject, "the driver is not loaded; --engine auto takes the engine",
+                cure: "sudo modprobe wireguard, if the driver is wanted")
+        }
+        return DoctorFinding(.limited, subject, "this kernel has no driver; --engine auto takes the engine")
+    }
+
+    var tunDevice: DoctorFinding {
+        let subject = "TUN device"
+        guard let refusal = machine.tunRefusal else {
+            if machine.isRoot, machine.tunMode & 0o006 != 0o006 {
+                return DoctorFinding(
+                    .limited, subject, "\(TunDevice.path) can be opened, but not by ordinary users for run",
+                    cure: "chmod 0666 \(TunDevice.path): it gives no rights that a user namespace does not give anyway")
+            }
+            return DoctorFinding(.good, subject, "\(TunDevice.path) can be opened")
+        }
+        let cure =
+            switch refusal.errno.rawValue {
+            case EACCES:
+                "sudo chmod 0666 \(TunDevice.path): it gives no rights that a user namespace does not give anyway"
+            case EPERM:
+                "this container forbids the device: start it with --device \(TunDevice.path)"
+            default: "sudo modprobe tun; in a container start it with --device \(TunDevice.path)"
+            }
+        return DoctorFinding(.missing, subject, "\(refusal)", cure: cure)
+    }
+
+    var engine: DoctorFinding {
+        switch machine.engine {
+        case .failure(let error): return DoctorFinding(.missing, "engine", error.message, cure: error.cure)
+        case .success(let path):
+            guard let version = machine.engineVersion else {
+                return DoctorFinding(
+                    .missing, "engine", "\(path) does not run: no answer to --version", cure: "install it again")
+            }
+            return DoctorFinding(.good, "engine", "\(path), version \(version)")
         }
     }
 
-    static func lockedMemory() -> DoctorFinding {
-        var limit = rlimit()
-        getrlimit(__RLIMIT_MEMLOCK, &limit)
-        let unlimited = limit.rlim_cur == rlim_t.max
+    var userNamespaces: DoctorFinding {
+        let subject = "user namespaces"
+        guard let refusal = machine.userNamespaceRefusal else {
+            return DoctorFinding(.good, subject, "run works without root")
+        }
+        let trouble = UserNamespaceTrouble(refusal, readSetting: machine.readSetting)
+        let cause = trouble.cause.map { "; \($0)" } ?? ""
+        return DoctorFinding(.limited, subject, "run needs root here: \(refusal)\(cause)", cure: trouble.cure)
+    }
+
+    var lockedMemory: DoctorFinding {
+        let subject = "locked memory"
+        guard let bytes = machine.lockedMemoryBytes else {
+            return DoctorFinding(.good, subject, "no limit for keys that must not be swapped out")
+        }
         // One engine locks its keys and a page or two more for each hundred peers.
-        if unlimited || limit.rlim_cur >= 1 << 20 {
-            let size = unlimited ? "no limit" : "\(limit.rlim_cur >> 10) KiB"
-            return DoctorFinding(.good, "locked memory", "\(size) for keys that must not be swapped out")
+        if bytes >= 1 << 20 {
+            return DoctorFinding(.good, subject, "\(bytes >> 10) KiB for keys that must not be swapped out")
         }
         return DoctorFinding(
-            .limited, "locked memory", "RLIMIT_MEMLOCK is \(limit.rlim_cur >> 10) KiB: keys may be swapped out",
+            .limited, subject, "RLIMIT_MEMLOCK is \(bytes >> 10) KiB: keys may be swapped out",
             cure: "ulimit -l 8192, or LimitMEMLOCK= of the service")
     }
 
-    static func state(_ path: String) -> DoctorFinding {
-        do throws(SystemError) {
-            try File.makeDirectories(path)
-            let probe = "\(path)/.doctor-\(getpid())"
-            try File.replace(probe, with: "")
-            try File.remove(probe)
-            // Only if it is empty: a directory with tunnels stays.
-            rmdir(path)
-            return DoctorFinding(.good, "state directory", "\(path) can be written")
-        } catch {
-            return DoctorFinding(
-                .missing, "state directory", "\(error)", cure: "make room, or give another with --state-dir")
-        }
-    }
-
-    static func placement() -> DoctorFinding {
-        if SystemdScope.isBooted {
-            return DoctorFinding(.good, "engines of containers", "get a systemd scope of their own")
-        }
-        let places =
-            (try? File.readText("/proc/self/mountinfo")).map(ControlGroup.mountPoints(mountInformation:)) ?? [:]
-        if places.values.contains(where: { access($0, W_OK) == 0 }) {
-            return DoctorFinding(.good, "engines of containers", "get a control group of their own (no systemd here)")
+    var state: DoctorFinding {
+        guard let refusal = machine.stateRefusal else {
+            return DoctorFinding(.good, "state directory", "\(machine.stateDirectory) can be written")
         }
         return DoctorFinding(
-            .limited, "engines of containers", "stay in the runtime's control group: stopping the runtime cuts tunnels",
-            cure: "mount cgroup2 writable at /sys/fs/cgroup")
+            .missing, "state directory", "\(refusal)", cure: "make room, or give another with --state-dir")
     }
 
-    static func containers() -> DoctorFinding {
-        let searched = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin"]
-        let found = ["podman", "docker", "ctr"].filter { name in
-            searched.contains { access("\($0)/\(name)", X_OK) == 0 }
+    var placement: DoctorFinding {
+        let subject = "engines of containers"
+        switch machine.engines {
+        case .inScopes: return DoctorFinding(.good, subject, "get a systemd scope of their own")
+        case .inControlGroups:
+            return DoctorFinding(.good, subject, "get a control group of their own (no systemd here)")
+        case .whereTheyAre:
+            return DoctorFinding(
+                .limited, subject, "stay in the runtime's control group: stopping the runtime cuts tunnels",
+                cure: machine.isRoot ? "mount cgroup2 writable at /sys/fs/cgroup" : nil)
         }
-        if found.isEmpty {
-            return DoctorFinding(.limited, "container runtimes", "none found: --container cannot be used; --pid can")
+    }
+
+    var containers: DoctorFinding {
+        if machine.containerRuntimes.isEmpty {
+            return DoctorFinding(
+                .limited, "container runtimes", "none found: --container cannot be used; --pid can")
         }
-        return DoctorFinding(.good, "container runtimes", "--container asks \(found.joined(separator: ", "))")
+        return DoctorFinding(
+            .good, "container runtimes", "--container asks \(machine.containerRuntimes.joined(separator: ", "))")
+    }
+
+    /// The exit status hangs on this one.
+    var wayToMakeTunnels: DoctorFinding {
+        let subject = DoctorFinding.conclusion
+        var obstacles: [String] = []
+        if kernel.verdict == .missing { obstacles.append("the kernel") }
+        if state.verdict == .missing { obstacles.append("the state directory") }
+        let engineWorks = tunDevice.verdict != .missing && engine.verdict != .missing
+        let driverWorks = machine.hasWireGuard && machine.lackingCapabilities.isEmpty
+        if !engineWorks, !driverWorks {
+            if tunDevice.verdict == .missing { obstacles.append("the TUN device") }
+            if engine.verdict == .missing { obstacles.append("the engine") }
+        }
+        if !machine.lackingCapabilities.isEmpty, machine.userNamespaceRefusal != nil {
+            obstacles.append("neither privileges nor user namespaces")
+        }
+        if !obstacles.isEmpty {
+            return DoctorFinding(
+                .missing, subject, "none, because of: \(obstacles.joined(separator: ", "))",
+                cure: "follow the cures above")
+        }
+        let ways = [driverWorks ? "the kernel's driver" : nil, engineWorks ? "the engine" : nil].compactMap { $0 }
+        return DoctorFinding(.good, subject, ways.joined(separator: " and "))
     }
 }

@@ -9,6 +9,9 @@ public struct DoctorFinding: Equatable, Sendable {
         case missing
     }
 
+    /// The subject of the last finding, which follows from the others: `missing` means that no tunnel can be made.
+    public static let conclusion = "a way to make tunnels"
+
     public let verdict: Verdict
     /// What was looked at, such as `TUN device`.
     public let subject: String

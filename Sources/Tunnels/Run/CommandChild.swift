@@ -87,7 +87,7 @@ enum CommandChild {
             try PrivilegeStages.denyInspection()
             try enterNewNamespaces([.network])
         } catch {
-            throw CommandFailure(UserNamespaceTrouble.explain(error))
+            throw CommandFailure(UserNamespaceTrouble(error).explanation)
         }
     }
 
