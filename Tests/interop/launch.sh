@@ -11,6 +11,7 @@ swg-engine one
 [ -S /var/run/wireguard/one.sock ] || fail "no UAPI socket"
 [ "$(stat -c %a /var/run/wireguard/one.sock)" = 700 ] || fail "U1: mode $(stat -c %a /var/run/wireguard/one.sock)"
 ip link show one >/dev/null
+ip link show one | grep -q 'qlen 4000' || fail "the queue of the interface: $(ip link show one)"
 [ "$(cut -d' ' -f 6 /proc/"$(monitor one)"/stat)" != "$(cut -d' ' -f 6 /proc/$$/stat)" ] || fail "still in our session"
 wg show one >/dev/null
 ok "U1: in the background, with its UAPI socket"

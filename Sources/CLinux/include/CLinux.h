@@ -69,6 +69,7 @@ static const unsigned long swg_TUNSETPERSIST = TUNSETPERSIST;
 static const unsigned long swg_TUNSETOWNER = TUNSETOWNER;
 static const unsigned long swg_TUNGETDEVNETNS = _IO('T', 227);
 static const unsigned long swg_SIOCGSKNS = SIOCGSKNS;
+static const unsigned long swg_SIOCSIFTXQLEN = SIOCSIFTXQLEN;
 static const unsigned long swg_NS_GET_NSTYPE = NS_GET_NSTYPE;
 static const unsigned long swg_NS_GET_USERNS = NS_GET_USERNS;
 static const unsigned int swg_TUN_F_USO4 = 0x20;
@@ -166,9 +167,10 @@ static inline void *swg_cmsg_data(struct cmsghdr *header) { return CMSG_DATA(hea
 static inline size_t swg_cmsg_len(size_t length) { return CMSG_LEN(length); }
 static inline size_t swg_cmsg_space(size_t length) { return CMSG_SPACE(length); }
 
-// Names inside unions of struct ifreq are imported awkwardly; these two are all that is needed.
+// Names inside unions of struct ifreq are imported awkwardly; these are all that is needed.
 static inline short swg_ifreq_flags(const struct ifreq *request) { return request->ifr_flags; }
 static inline void swg_ifreq_set_flags(struct ifreq *request, short flags) { request->ifr_flags = flags; }
+static inline void swg_ifreq_set_queue_length(struct ifreq *request, int packets) { request->ifr_qlen = packets; }
 static inline void swg_ifreq_set_name(struct ifreq *request, const char *name) {
     strncpy(request->ifr_name, name, IFNAMSIZ - 1);
 }
