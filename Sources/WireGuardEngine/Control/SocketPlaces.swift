@@ -10,6 +10,12 @@ import LinuxSystem
 struct SocketPlaces: ~Copyable {
     let ipv4: Int32
     let ipv6: Int32
+    /// How rx's epoll names them.
+    enum Token: UInt64 {
+        case ipv4 = 1
+        case ipv6
+    }
+
     private let placeholder: EventCounter
     private let receivePoll: Int32
 
@@ -30,14 +36,14 @@ struct SocketPlaces: ~Copyable {
 
     /// Takes the descriptors over; -1 for a family that there is not.
     func install(ipv4 new4: Int32, ipv6 new6: Int32) {
-        replace(ipv4, new4, token: 1)
-        replace(ipv6, new6, token: 2)
+        replace(ipv4, new4, token: .ipv4)
+        replace(ipv6, new6, token: .ipv6)
     }
 
     /// No sockets: the interface is down.
     func remove() { install(ipv4: -1, ipv6: -1) }
 
-    private func replace(_ place: Int32, _ fresh: Int32, token: UInt64) {
+    private func replace(_ place: Int32, _ fresh: Int32, token: Token) {
         // Explicitly: the monitor may hold the old socket a little longer, and events of it would go on.
         _ = epoll_ctl(receivePoll, EPOLL_CTL_DEL, place, nil)
         if fresh < 0 {
@@ -48,7 +54,7 @@ struct SocketPlaces: ~Copyable {
         close(fresh)
         var event = epoll_event()
         event.events = EPOLLIN.rawValue
-        event.data.u64 = token
+        event.data.u64 = token.rawValue
         _ = epoll_ctl(receivePoll, EPOLL_CTL_ADD, place, &event)
     }
 }

@@ -87,20 +87,24 @@ struct ReceiveLoop: ~Copyable {
             let count = epoll_wait(poll.descriptor.rawValue, &events, 1, -1)
             device.pointee.reclaimer.wakesUp(.receive)
             if count < 0 && errno != EINTR { return }
-            if events.data.u64 == 0 { wake.drain() }
-            while receiveBatch(ipv4) &+ receiveBatch(ipv6) > 0 {
-                if writer.sink.isGone {
-                    onTunGone()
-                    return
-                }
+            // One batch, then epoll again: it names the sockets in turn, so that neither family starves the other, and
+            // costs less than asking both whether they are dry.
+            switch SocketPlaces.Token(rawValue: events.data.u64) {
+            case .ipv4: receiveBatch(ipv4)
+            case .ipv6: receiveBatch(ipv6)
+            case nil: wake.drain()
+            }
+            if writer.sink.isGone {
+                onTunGone()
+                return
             }
         }
     }
 
-    /// One batch of one socket; how many messages it had.
-    private mutating func receiveBatch(_ socket: Int32) -> Int {
+    /// One batch of one socket.
+    private mutating func receiveBatch(_ socket: Int32) {
         let count = datagrams.receive(socket)
-        if count == 0 { return 0 }
+        if count == 0 { return }
         let now = BootTime.now
         for index in 0..<count {
             guard let message = datagrams.message(index) else { continue }
@@ -118,7 +122,6 @@ struct ReceiveLoop: ~Copyable {
         let wakes = receiver.takeWakes()
         if wakes.contains(.control) { signal(wakeControl) }
         if wakes.contains(.transmit) { signal(wakeTransmit) }
-        return count
     }
 
     /// One datagram.

@@ -12,6 +12,8 @@ struct TransmitLoop: ~Copyable {
     private static var packetBytes: Int { 65536 }
     /// Before the packet in the read buffer; the virtio header ends where the packet begins.
     private static var headroom: Int { 64 }
+    /// What epoll says of the eventfd; 0 is the TUN.
+    private static var wakeToken: UInt64 { 1 }
 
     private let tun: Int32
     private let virtioBytes: Int
@@ -53,7 +55,7 @@ struct TransmitLoop: ~Copyable {
             let poll = try EventPoll()
             let wake = try EventCounter()
             try poll.add(tun, .readable, token: 0)
-            try poll.add(wake.descriptor.rawValue, .readable, token: 1)
+            try poll.add(wake.descriptor.rawValue, .readable, token: TransmitLoop.wakeToken)
             let readBuffer = try PageRegion(byteCount: TransmitLoop.headroom + TransmitLoop.packetBytes + 4096)
             let arena = try PageRegion(byteCount: OutgoingBatch.arenaBytes)
             self.poll = poll
@@ -74,7 +76,7 @@ struct TransmitLoop: ~Copyable {
             let count = epoll_wait(poll.descriptor.rawValue, &events, 1, -1)
             device.pointee.reclaimer.wakesUp(.transmit)
             if count < 0 && errno != EINTR { break }
-            wake.drain()
+            if events.data.u64 == Self.wakeToken { wake.drain() }
             var isDry = false
             while !isDry {
                 let now = BootTime.now
