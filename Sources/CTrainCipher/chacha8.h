@@ -26,10 +26,11 @@ ALWAYS_INLINE void chacha8(
     const uint32_t *nonce_high, uint8_t *output
 ) {
     const __m256i initial[16] = {
-        _mm256_set1_epi32(0x61707865), _mm256_set1_epi32(0x3320646e), _mm256_set1_epi32(0x79622d32),
-        _mm256_set1_epi32(0x6b206574), _mm256_set1_epi32((int)key[0]), _mm256_set1_epi32((int)key[1]),
-        _mm256_set1_epi32((int)key[2]), _mm256_set1_epi32((int)key[3]), _mm256_set1_epi32((int)key[4]),
-        _mm256_set1_epi32((int)key[5]), _mm256_set1_epi32((int)key[6]), _mm256_set1_epi32((int)key[7]),
+        _mm256_set1_epi32(EXPAND_32_BYTE_K0), _mm256_set1_epi32(EXPAND_32_BYTE_K1),
+        _mm256_set1_epi32(EXPAND_32_BYTE_K2), _mm256_set1_epi32(EXPAND_32_BYTE_K3),
+        _mm256_set1_epi32((int)key[0]), _mm256_set1_epi32((int)key[1]), _mm256_set1_epi32((int)key[2]),
+        _mm256_set1_epi32((int)key[3]), _mm256_set1_epi32((int)key[4]), _mm256_set1_epi32((int)key[5]),
+        _mm256_set1_epi32((int)key[6]), _mm256_set1_epi32((int)key[7]),
         _mm256_loadu_si256((const __m256i *)number), _mm256_set1_epi32((int)nonce_first),
         _mm256_loadu_si256((const __m256i *)nonce_low), _mm256_loadu_si256((const __m256i *)nonce_high),
     };

@@ -15,7 +15,8 @@
 // together, one packet in a lane, and then turned by a matrix transposition.
 //
 // Secrets: keys, key stream, r, s, powers, H. No branch and no address depends on them; lengths and counters are
-// public. Scratch is wiped before a function that finished with it returns.
+// public. `seal` and `decrypt` end with wiping the scratch, and the stack below them, where the compiler keeps what does
+// not fit the registers; between a `verify` and its `decrypt` both hold secrets.
 
 #ifndef SWG_TRAIN_H
 #define SWG_TRAIN_H
@@ -32,7 +33,21 @@ enum {
     // The list is written, and key stream generated, in whole vectors: so much may come behind the last block.
     SLACK_BLOCKS = 16,
     POWER_BYTES = 3 * 1024,
+    // More than all frames below `seal` or `decrypt` together, as clang makes them from -O2 on.
+    STACK_BYTES = 2 * 1024,
 };
+
+// "expand 32-byte k": the first four words of every state (RFC 8439 section 2.3).
+enum {
+    EXPAND_32_BYTE_K0 = 0x61707865,
+    EXPAND_32_BYTE_K1 = 0x3320646e,
+    EXPAND_32_BYTE_K2 = 0x79622d32,
+    EXPAND_32_BYTE_K3 = 0x6b206574,
+};
+
+// The bits that r may have, as two words (RFC 8439 section 2.5): with the upper four of each 32 clear.
+#define CLAMP_LOW UINT64_C(0x0ffffffc0fffffff)
+#define CLAMP_HIGH UINT64_C(0x0ffffffc0ffffffc)
 
 typedef struct train_scratch {
     _Alignas(64) uint8_t keystream[(GROUP_BLOCKS + SLACK_BLOCKS) * BLOCK_BYTES];
@@ -85,6 +100,12 @@ ALWAYS_INLINE void wipe_scratch(train_scratch *scratch, size_t blocks, size_t po
     const size_t written = blocks % 32 > 16 ? (blocks + 31) / 32 * 32 : (blocks + 7) / 8 * 8;
     wipe(scratch->keystream, written * BLOCK_BYTES);
     wipe(scratch->powers, power_bytes);
+}
+
+// What the functions that returned left behind below the caller's frame.
+static __attribute__((noinline)) void wipe_stack(void) {
+    uint8_t frames[STACK_BYTES];
+    wipe(frames, sizeof frames);
 }
 
 // h mod 2^130 - 5, plus s mod 2^128: the tag. h = top * 2^128 + low, top < 2^60.

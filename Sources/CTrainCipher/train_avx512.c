@@ -57,10 +57,11 @@ typedef struct {
 
 ALWAYS_INLINE state16 initial_state(const train_scratch *scratch, size_t at, const uint32_t key[8], uint32_t nonce_first) {
     return (state16){{
-        _mm512_set1_epi32(0x61707865), _mm512_set1_epi32(0x3320646e), _mm512_set1_epi32(0x79622d32),
-        _mm512_set1_epi32(0x6b206574), _mm512_set1_epi32((int)key[0]), _mm512_set1_epi32((int)key[1]),
-        _mm512_set1_epi32((int)key[2]), _mm512_set1_epi32((int)key[3]), _mm512_set1_epi32((int)key[4]),
-        _mm512_set1_epi32((int)key[5]), _mm512_set1_epi32((int)key[6]), _mm512_set1_epi32((int)key[7]),
+        _mm512_set1_epi32(EXPAND_32_BYTE_K0), _mm512_set1_epi32(EXPAND_32_BYTE_K1),
+        _mm512_set1_epi32(EXPAND_32_BYTE_K2), _mm512_set1_epi32(EXPAND_32_BYTE_K3),
+        _mm512_set1_epi32((int)key[0]), _mm512_set1_epi32((int)key[1]), _mm512_set1_epi32((int)key[2]),
+        _mm512_set1_epi32((int)key[3]), _mm512_set1_epi32((int)key[4]), _mm512_set1_epi32((int)key[5]),
+        _mm512_set1_epi32((int)key[6]), _mm512_set1_epi32((int)key[7]),
         _mm512_loadu_si512(scratch->number + at), _mm512_set1_epi32((int)nonce_first),
         _mm512_loadu_si512(scratch->nonce_low + at), _mm512_loadu_si512(scratch->nonce_high + at),
     }};

@@ -8,8 +8,8 @@ static void authenticate_lanes(
     power_table *const table = (power_table *)(void *)scratch->powers;
     _Alignas(64) uint64_t low[LANES] = {0}, high[LANES] = {0};
     for (size_t i = 0; i < count; i++) {
-        low[i] = load64(block0[i]) & UINT64_C(0x0ffffffc0fffffff);
-        high[i] = load64(block0[i] + 8) & UINT64_C(0x0ffffffc0ffffffc);
+        low[i] = load64(block0[i]) & CLAMP_LOW;
+        high[i] = load64(block0[i] + 8) & CLAMP_HIGH;
     }
     raise(table, low, high);
     for (size_t i = 0; i < count; i++) {
@@ -45,8 +45,10 @@ static void exclusive_or_long(train_scratch *scratch, const swg_cipher_packet *p
     }
 }
 
-void ENTRY(seal)(swg_cipher_packet *packets, size_t count, const uint8_t key[32], void *memory) {
-    train_scratch *const scratch = memory;
+// The entries below are a frame of their own around the work, which is then under the stack that they wipe.
+#define UNDER_ENTRY static __attribute__((noinline))
+
+UNDER_ENTRY void seal_train(train_scratch *scratch, swg_cipher_packet *packets, size_t count, const uint8_t key[32]) {
     size_t most = 0;
     while (count > 0) {
         const size_t group = group_of(packets, count);
@@ -81,6 +83,11 @@ void ENTRY(seal)(swg_cipher_packet *packets, size_t count, const uint8_t key[32]
     wipe_scratch(scratch, most, sizeof(power_table));
 }
 
+void ENTRY(seal)(swg_cipher_packet *packets, size_t count, const uint8_t key[32], void *memory) {
+    seal_train(memory, packets, count, key);
+    wipe_stack();
+}
+
 size_t ENTRY(verify)(swg_cipher_packet *packets, size_t count, const uint8_t key[32], void *memory) {
     train_scratch *const scratch = memory;
     const size_t group = group_of(packets, count);
@@ -103,8 +110,7 @@ size_t ENTRY(verify)(swg_cipher_packet *packets, size_t count, const uint8_t key
     return group;
 }
 
-void ENTRY(decrypt)(swg_cipher_packet *packets, size_t count, const uint8_t key[32], void *memory) {
-    train_scratch *const scratch = memory;
+UNDER_ENTRY void decrypt_group(train_scratch *scratch, swg_cipher_packet *packets, size_t count, const uint8_t key[32]) {
     size_t blocks = 0;
     for (size_t i = 0; i < count; i++) {
         if (is_long(packets[i].length)) {
@@ -120,10 +126,16 @@ void ENTRY(decrypt)(swg_cipher_packet *packets, size_t count, const uint8_t key[
     wipe_scratch(scratch, blocks, sizeof(power_table));
 }
 
+void ENTRY(decrypt)(swg_cipher_packet *packets, size_t count, const uint8_t key[32], void *memory) {
+    decrypt_group(memory, packets, count, key);
+    wipe_stack();
+}
+
 void ENTRY(keystream)(
     const uint8_t key[32], const uint32_t nonce[3], uint32_t counter, size_t blocks, uint8_t *output, void *memory
 ) {
     train_scratch *const scratch = memory;
+    if (blocks > GROUP_BLOCKS) __builtin_trap();
     plan(scratch, 0, (uint64_t)nonce[2] << 32 | nonce[1], counter, blocks);
     generate(scratch, blocks, key, nonce[0]);
     memcpy(output, scratch->keystream, blocks * BLOCK_BYTES);
@@ -138,8 +150,8 @@ void ENTRY(mac)(
     _Alignas(64) uint64_t low[LANES] = {0}, high[LANES] = {0};
     const uint64_t final_block[2] = {load64(last), load64(last + 8)};
     uint64_t words[2];
-    low[0] = load64(key) & UINT64_C(0x0ffffffc0fffffff);
-    high[0] = load64(key + 8) & UINT64_C(0x0ffffffc0ffffffc);
+    low[0] = load64(key) & CLAMP_LOW;
+    high[0] = load64(key + 8) & CLAMP_HIGH;
     raise(table, low, high);
     authenticate(table, 0, text, length, final_block, key + 16, words);
     store64(tag, words[0]);

@@ -11,14 +11,16 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     case avx512
 
     /// All that this machine can run and that passed the self-test, slowest first: for tests and benchmarks.
-    public static let available = allCases.filter(isUsable)
+    public static let available = usable(passing: CipherSelfTest.passes)
 
-    /// The fastest of them. A wrong answer in the self-test, from a broken CPU or compiler, costs only speed.
-    public static let fastest = allCases.reversed().first(where: isUsable) ?? .composed
+    /// The fastest of them, what the engine uses.
+    public static let fastest = available.last ?? .composed
 
-    private static func isUsable(_ implementation: CipherImplementation) -> Bool {
+    /// A wrong answer in the self-test, from a broken CPU or compiler, costs only speed: libsodium itself is the
+    /// measure and needs no test.
+    static func usable(passing selfTest: (CipherImplementation) -> Bool) -> [CipherImplementation] {
         precondition(sodium_init() >= 0, "libsodium refuses to start")
-        return implementation.isSupported && (implementation == .composed || CipherSelfTest.passes(implementation))
+        return allCases.filter { $0.isSupported && ($0 == .composed || selfTest($0)) }
     }
 
     /// Whether this CPU has the instructions.
@@ -30,6 +32,7 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
         }
     }
 
+    /// Encrypts each text in place and writes its tag, then wipes the scratch.
     func seal(
         _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
         _ scratch: UnsafeMutableRawPointer
@@ -41,7 +44,9 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
         }
     }
 
-    func verify(
+    /// Sets `isAuthentic` of the first packets, at least one of a non-empty train, and says of how many; their
+    /// keystream then is in the scratch.
+    @usableFromInline func verify(
         _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
         _ scratch: UnsafeMutableRawPointer
     ) -> Int {
@@ -52,7 +57,8 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
         }
     }
 
-    func decrypt(
+    /// Decrypts those of a group just verified that have `isOpened`, then wipes the scratch.
+    @usableFromInline func decrypt(
         _ packets: UnsafeMutablePointer<CipherPacket>, _ count: Int, _ key: UnsafeRawPointer,
         _ scratch: UnsafeMutableRawPointer
     ) {

@@ -126,11 +126,4 @@ import Testing
             #expect(train.bytes(0) == before)
         }
     }
-
-    @Test func `The self-test passes what is right and the fastest is chosen`() {
-        #expect(CipherImplementation.available.first == .composed)
-        #expect(CipherImplementation.available == CipherImplementation.allCases.filter(\.isSupported))
-        #expect(CipherImplementation.available.allSatisfy(CipherSelfTest.passes))
-        #expect(TrainCipher().implementation == CipherImplementation.available.last)
-    }
 }
