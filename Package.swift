@@ -118,7 +118,11 @@ let benchmarks: [Target] =
     : [
         .executableTarget(
             name: "stages", dependencies: ["WireGuardEngine"], path: "Tests/Benchmarks/stages",
-            cSettings: gnu, swiftSettings: strict, linkerSettings: hardened)
+            cSettings: gnu, swiftSettings: strict, linkerSettings: hardened),
+        // With its symbols: the counts are per function. Without debug information, which valgrind cannot read.
+        .executableTarget(
+            name: "loops", dependencies: ["WireGuardEngine"], path: "Tests/Benchmarks/loops",
+            cSettings: gnu, swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-S"])]),
     ]
 
 // SWG_TESTS=NetlinkTests,TunnelsTests swift test … builds those suites and what they need, nothing else.

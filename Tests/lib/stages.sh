@@ -1,7 +1,9 @@
-# Sourced: building the benchmark of the stages, which the package leaves out unless SWG_BENCHMARKS is set. It
-# shares the folder of the optimised tests.
-stages=.build/tests/release/stages
-build_stages() {
-    SWG_BENCHMARKS=1 swift build -c release -Xswiftc -enable-testing --scratch-path "${stages%/release/stages}" \
-        --product stages >&2
+# Sourced: building the benchmarks that look inside the engine, which the package leaves out unless SWG_BENCHMARKS is
+# set. They share the folder of the optimised tests, or SWG_BENCHMARKS_FOLDER names one.
+benchmarks=${SWG_BENCHMARKS_FOLDER:-.build/tests/release}
+stages=$benchmarks/stages
+build_benchmark() { # build_benchmark NAME
+    SWG_BENCHMARKS=1 swift build -c release -Xswiftc -enable-testing --scratch-path "${benchmarks%/release}" \
+        --product "$1" >&2
 }
+build_stages() { build_benchmark stages; }

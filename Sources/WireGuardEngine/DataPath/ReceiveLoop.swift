@@ -82,10 +82,10 @@ struct ReceiveLoop: ~Copyable {
     /// Never returns but when the TUN is gone.
     mutating func run() {
         while true {
-            device.pointee.reclaimer.fallsAsleep(.receive)
+            device.pointee.loops.pointee.fallsAsleep(.receive)
             var events = epoll_event()
             let count = epoll_wait(poll.descriptor.rawValue, &events, 1, -1)
-            device.pointee.reclaimer.wakesUp(.receive)
+            device.pointee.loops.pointee.wakesUp(.receive)
             if count < 0 && errno != EINTR { return }
             // One batch, then epoll again: it names the sockets in turn, so that neither family starves the other, and
             // costs less than asking both whether they are dry.
@@ -118,7 +118,7 @@ struct ReceiveLoop: ~Copyable {
         finishRun(now: now)
         // The pieces lie in the buffers that the next batch fills.
         writer.flush()
-        device.pointee.reclaimer.passedBoundary(.receive)
+        device.pointee.loops.pointee.passedBoundary(.receive)
         let wakes = receiver.takeWakes()
         if wakes.contains(.control) { signal(wakeControl) }
         if wakes.contains(.transmit) { signal(wakeTransmit) }

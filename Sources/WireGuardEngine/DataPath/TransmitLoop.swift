@@ -71,10 +71,10 @@ struct TransmitLoop: ~Copyable {
     /// Never returns but when the TUN is gone.
     mutating func run() {
         while true {
-            device.pointee.reclaimer.fallsAsleep(.transmit)
+            device.pointee.loops.pointee.fallsAsleep(.transmit)
             var events = epoll_event()
             let count = epoll_wait(poll.descriptor.rawValue, &events, 1, -1)
-            device.pointee.reclaimer.wakesUp(.transmit)
+            device.pointee.loops.pointee.wakesUp(.transmit)
             if count < 0 && errno != EINTR { break }
             if events.data.u64 == Self.wakeToken { wake.drain() }
             var isDry = false
@@ -89,7 +89,7 @@ struct TransmitLoop: ~Copyable {
                 }
                 batch.dispatch(&transmitter, now: now)
                 handleMail(now: now)
-                device.pointee.reclaimer.passedBoundary(.transmit)
+                device.pointee.loops.pointee.passedBoundary(.transmit)
                 wakeOthers()
             }
         }

@@ -14,10 +14,13 @@ struct DeviceRecord: ~Copyable {
     let controlInbox = PeerInbox()
     let transmitInbox = PeerInbox()
     let reclaimer: Reclaimer
+    /// The reclaimer's, for tx and rx: without its reference count.
+    let loops: LoopProgressPointer
     let counters = DeviceCounters()
 
     private init(reclaimer: Reclaimer) {
         self.reclaimer = reclaimer
+        loops = reclaimer.loops
         allowedIPs = AllowedIPs(reclaimer: reclaimer)
         indices = IndexTable(reclaimer: reclaimer)
     }

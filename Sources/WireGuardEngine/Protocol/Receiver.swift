@@ -3,7 +3,7 @@ import Synchronization
 
 /// The receiving half of the transport, owned by rx.
 ///
-/// Per batch: `device.reclaimer.wakesUp(.receive)` after epoll; per datagram `Message.kind`; handshake messages go to
+/// Per batch: `device.loops.wakesUp(.receive)` after epoll; per datagram `Message.kind`; handshake messages go to
 /// `enqueueHandshake`; for a run of data messages with one receiver index `keypair`, then the cipher, which asks
 /// `admit` for each message whose tag verified (checklist D20); then `mayEnter` for each opened packet, and
 /// `received` once for the run. Then pass the boundary and write the eventfds that `takeWakes` names.

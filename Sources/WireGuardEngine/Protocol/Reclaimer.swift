@@ -7,15 +7,7 @@ import Synchronization
 /// loop has counted on or is asleep. What is freed is wiped then: the keys of a keypair go back to their locked
 /// slots. A peer takes three rounds: first nobody can find it any more; then it must be in no inbox (a loop may
 /// have posted it in its last batch); then one round more for the loop that took it out.
-///
-/// The count and the flag are stored, and read by control, with full fences: a loop that wakes up either sees
-/// what control has published before, or is seen awake.
 final class Reclaimer {
-    enum Loop {
-        case transmit
-        case receive
-    }
-
     enum Retired {
         case keypair(KeypairPointer)
         case indexEntry(IndexEntryPointer)
@@ -24,58 +16,28 @@ final class Reclaimer {
         case peer(PeerPointer, round: Int)
     }
 
-    /// What one loop tells; a cache line of its own would be wasted on one store per batch.
-    private struct LoopState: ~Copyable {
-        let boundaries = Atomic<UInt64>(0)
-        /// A loop that has not started yet holds nothing either.
-        let isAsleep = Atomic<Bool>(true)
-    }
-
     private struct Entry {
         var retired: Retired
         var transmitBoundary: UInt64
         var receiveBoundary: UInt64
     }
 
-    private let transmit = LoopState()
-    private let receive = LoopState()
+    /// Where the loops tell how far they are; as long as this object lives.
+    let loops: LoopProgressPointer
     private var entries: [Entry] = []
     /// Called with a peer whose memory is about to go: control gives its row back.
     var peerIsGone: (PeerPointer) -> Void = { _ in }
 
+    init() {
+        loops = .allocate(capacity: 1)
+        loops.initialize(to: LoopProgress())
+    }
+
     /// Only when both loops have ended.
-    deinit { for entry in entries { free(entry.retired) } }
-
-    // MARK: The loops
-
-    /// At the end of each batch: the loop holds no pointer into the shared records.
-    @inline(__always)
-    func passedBoundary(_ loop: Loop) {
-        switch loop {
-        case .transmit: transmit.boundaries.wrappingAdd(1, ordering: .releasing)
-        case .receive: receive.boundaries.wrappingAdd(1, ordering: .releasing)
-        }
-    }
-
-    /// Before the loop waits in epoll.
-    @inline(__always)
-    func fallsAsleep(_ loop: Loop) {
-        passedBoundary(loop)
-        switch loop {
-        case .transmit: transmit.isAsleep.store(true, ordering: .releasing)
-        case .receive: receive.isAsleep.store(true, ordering: .releasing)
-        }
-    }
-
-    /// First thing after epoll, before any shared record is read.
-    @inline(__always)
-    func wakesUp(_ loop: Loop) {
-        switch loop {
-        case .transmit: transmit.isAsleep.store(false, ordering: .sequentiallyConsistent)
-        case .receive: receive.isAsleep.store(false, ordering: .sequentiallyConsistent)
-        }
-        atomicMemoryFence(ordering: .sequentiallyConsistent)
-        Interleaving.point(.publish)
+    deinit {
+        for entry in entries { free(entry.retired) }
+        loops.deinitialize(count: 1)
+        loops.deallocate()
     }
 
     // MARK: Control
@@ -86,8 +48,8 @@ final class Reclaimer {
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         entries.append(
             Entry(
-                retired: retired, transmitBoundary: transmit.boundaries.load(ordering: .acquiring),
-                receiveBoundary: receive.boundaries.load(ordering: .acquiring)))
+                retired: retired, transmitBoundary: loops.pointee.transmit.boundaries.load(ordering: .acquiring),
+                receiveBoundary: loops.pointee.receive.boundaries.load(ordering: .acquiring)))
     }
 
     /// Something waits for the loops: call `collect` again soon.
@@ -118,10 +80,10 @@ final class Reclaimer {
     }
 
     private func isQuiet(_ entry: Entry) -> Bool {
-        (transmit.isAsleep.load(ordering: .acquiring)
-            || transmit.boundaries.load(ordering: .acquiring) != entry.transmitBoundary)
-            && (receive.isAsleep.load(ordering: .acquiring)
-                || receive.boundaries.load(ordering: .acquiring) != entry.receiveBoundary)
+        (loops.pointee.transmit.isAsleep.load(ordering: .acquiring)
+            || loops.pointee.transmit.boundaries.load(ordering: .acquiring) != entry.transmitBoundary)
+            && (loops.pointee.receive.isAsleep.load(ordering: .acquiring)
+                || loops.pointee.receive.boundaries.load(ordering: .acquiring) != entry.receiveBoundary)
     }
 
     private func free(_ retired: Retired) {

@@ -4,7 +4,7 @@ import WireGuardCrypto
 
 /// The sending half of the transport, owned by tx.
 ///
-/// Per batch: `device.reclaimer.wakesUp(.transmit)` after epoll; for each packet from the TUN `destination`; for each
+/// Per batch: `device.loops.wakesUp(.transmit)` after epoll; for each packet from the TUN `destination`; for each
 /// run of packets to one peer `reserve`, then seal and send, then `sent`; or `stage` when there is no key. Then
 /// `takeMail` and what it asks for; then pass the boundary, and write the eventfds that `takeWakes` names.
 /// Pointers to peers and keypairs are good until the boundary.

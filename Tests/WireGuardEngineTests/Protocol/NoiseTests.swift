@@ -313,12 +313,12 @@ import WireGuardTestSupport
         let key = peer.current!.pointee.sendKey.pointer
         #expect(!ConstantTime.isZero(key, byteCount: 32))
         let reclaimer = pair.a.device.record.pointee.reclaimer
-        reclaimer.wakesUp(.receive)
+        reclaimer.loops.pointee.wakesUp(.receive)
         pair.a.device.forgetSessions(at: pair.now)
         pair.a.device.reclaim()
         // rx may still hold the key.
         #expect(!ConstantTime.isZero(key, byteCount: 32))
-        reclaimer.passedBoundary(.receive)
+        reclaimer.loops.pointee.passedBoundary(.receive)
         pair.a.device.reclaim()
         #expect(ConstantTime.isZero(key, byteCount: 32))
         #expect(!reclaimer.isWaiting)

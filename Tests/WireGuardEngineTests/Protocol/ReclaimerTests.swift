@@ -14,13 +14,13 @@ import WireGuardModel
         let reclaimer = pair.a.device.record.pointee.reclaimer
         reclaimer.collect()
         #expect(!reclaimer.isWaiting)
-        reclaimer.wakesUp(.transmit)
+        reclaimer.loops.pointee.wakesUp(.transmit)
         var change = DeviceChange()
         change.replacePeers = true
         pair.a.apply(change, at: pair.now)
         for _ in 0..<5 { reclaimer.collect() }
         #expect(reclaimer.isWaiting)
-        reclaimer.fallsAsleep(.transmit)
+        reclaimer.loops.pointee.fallsAsleep(.transmit)
         // tx is asleep with mail: the peer waits.
         for _ in 0..<5 { reclaimer.collect() }
         #expect(reclaimer.isWaiting)
@@ -33,18 +33,18 @@ import WireGuardModel
         let reclaimer = Reclaimer()
         var table = IndexTable(reclaimer: reclaimer)
         let index = table.insert(PeerPointer(bitPattern: 64)!, random: .system)
-        reclaimer.wakesUp(.receive)
+        reclaimer.loops.pointee.wakesUp(.receive)
         let held = table.entry(index)!
         table.remove(index)
         for _ in 0..<10 {
-            reclaimer.wakesUp(.transmit)
-            reclaimer.passedBoundary(.transmit)
+            reclaimer.loops.pointee.wakesUp(.transmit)
+            reclaimer.loops.pointee.passedBoundary(.transmit)
             reclaimer.collect()
         }
         #expect(reclaimer.isWaiting)
         #expect(held.pointee.index == index)
-        reclaimer.passedBoundary(.receive)
-        reclaimer.passedBoundary(.transmit)
+        reclaimer.loops.pointee.passedBoundary(.receive)
+        reclaimer.loops.pointee.passedBoundary(.transmit)
         reclaimer.collect()
         #expect(!reclaimer.isWaiting)
     }

@@ -141,7 +141,7 @@ final class VirtualDevice {
     /// One batch of tx: packets from the TUN, all at once, and then the mail.
     func runTransmit(_ packets: [[UInt8]] = [], at now: BootTime) {
         isTransmitWoken = false
-        device.record.pointee.reclaimer.wakesUp(.transmit)
+        device.record.pointee.loops.pointee.wakesUp(.transmit)
         var index = 0
         while index < packets.count {
             guard let (peer, path) = destination(of: packets[index]) else {
@@ -159,7 +159,7 @@ final class VirtualDevice {
         var mail = transmitter.takeMail()
         while let peer = transmitter.nextToFlush(&mail) { flush(peer, at: now) }
         note(transmitter.takeWakes())
-        device.record.pointee.reclaimer.fallsAsleep(.transmit)
+        device.record.pointee.loops.pointee.fallsAsleep(.transmit)
     }
 
     private func destination(of packet: [UInt8], counting: Bool = true) -> (PeerPointer, DatagramPath)? {
@@ -232,10 +232,10 @@ final class VirtualDevice {
 
     /// One batch of rx.
     func runReceive(_ datagrams: [Datagram], at now: BootTime) {
-        device.record.pointee.reclaimer.wakesUp(.receive)
+        device.record.pointee.loops.pointee.wakesUp(.receive)
         for datagram in datagrams { receive(datagram, at: now) }
         note(receiver.takeWakes())
-        device.record.pointee.reclaimer.fallsAsleep(.receive)
+        device.record.pointee.loops.pointee.fallsAsleep(.receive)
     }
 
     private func receive(_ datagram: Datagram, at now: BootTime) {

@@ -51,7 +51,7 @@ private final class FuzzedDevice {
         if options & 2 != 0 { _ = device.load.isUnderLoad(queued: LoadGauge.threshold, at: now.boot) }
         now.boot = now.boot.advanced(byNanoseconds: UInt64(options >> 2) * 50_000_000)
         let path = DatagramPath(Endpoint(address: .v4(IPv4Address(rawValue: UInt32(options))), port: 7))
-        device.record.pointee.reclaimer.wakesUp(.receive)
+        device.record.pointee.loops.pointee.wakesUp(.receive)
         datagram.withUnsafeBytes { bytes in
             switch Message.kind(bytes) {
             case .initiation, .response, .cookieReply: receiver.enqueueHandshake(bytes, path: path)
@@ -62,7 +62,7 @@ private final class FuzzedDevice {
             case nil: break
             }
         }
-        device.record.pointee.reclaimer.fallsAsleep(.receive)
+        device.record.pointee.loops.pointee.fallsAsleep(.receive)
         _ = receiver.takeWakes()
         device.collectMail(at: now)
         while device.handleHandshake(at: now) {}
