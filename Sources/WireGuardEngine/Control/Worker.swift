@@ -2,6 +2,7 @@ import CLinux
 import Confinement
 import Glibc
 import LinuxSystem
+import Synchronization
 import WireGuardCrypto
 
 /// The process that does the work: executed afresh by the monitor with everything it will ever hold.
@@ -57,6 +58,8 @@ enum Worker {
         let shared = try SharedState(Handed.state.rawValue, byteCount: stateBytes)
         let monitor = MonitorClient(DescriptorChannel(owning: FileDescriptor(owning: Handed.channel.rawValue)))
         let device = Device(survivors: SurvivorTable(memory: shared.rows), random: .system, timestampFloor: .zero)
+        // Until the monitor tells; where it cannot watch the interface, for good.
+        device.record.pointee.maximumTransmissionUnit.store(0, ordering: .relaxed)
 
         let placeholder = try EventCounter()
         let (ipv4, ipv6) = try SocketPlaces.reserve(placeholder)

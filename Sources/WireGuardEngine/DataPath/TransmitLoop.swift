@@ -108,7 +108,10 @@ struct TransmitLoop: ~Copyable {
                 if !batch.hasRoom(textBytes: Self.packetBytes) { return .full }
                 continue
             }
-            if count >= 0 { continue }
+            if count >= 0 {
+                countError()
+                continue
+            }
             switch errno {
             case EINTR: continue
             case EAGAIN: return .dry
@@ -141,19 +144,24 @@ struct TransmitLoop: ~Copyable {
         }
         let mtu = device.pointee.maximumTransmissionUnit.load(ordering: .relaxed)
         let trafficClass = InnerPacket.outerTrafficClass(packet, isIPv6: inner.isIPv6)
-        let limit = DatagramSender.trainBytes(isIPv6: path.isIPv6) &- Message.Data.overheadByteCount
+        var limit = DatagramSender.trainBytes(isIPv6: path.isIPv6) &- Message.Data.overheadByteCount
+        // The kernel's stack hands over nothing larger, but a raw socket may.
+        if mtu > 0 { limit = min(limit, mtu) }
+        var isAnswered = false
         // Packets that wait go first: this one joins them.
         let mustWait = !peer.pointee.staged.isEmpty
         while true {
             let textBytes = splitter.nextByteCount
             if textBytes == 0 { break }
-            guard textBytes <= limit else {
-                countError()
-                return unreachable.answer(packet, inner, .tooBig(mtu: limit), now: now)
-            }
             if !batch.hasRoom(textBytes: textBytes) { batch.dispatch(&transmitter, now: now) }
             let text = batch.nextText
             guard splitter.next(into: text) != nil else { break }
+            guard textBytes <= limit else {
+                countError()
+                if !isAnswered { unreachable.answer(packet, inner, .tooBig(mtu: limit), now: now) }
+                isAnswered = true
+                continue
+            }
             if mustWait {
                 transmitter.stage(peer, UnsafeRawBufferPointer(start: text, count: textBytes))
             } else {
