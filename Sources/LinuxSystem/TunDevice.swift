@@ -86,6 +86,19 @@ public struct TunDevice: ~Copyable, Sendable {
         TunDevice.interfaceName(try TunDevice.interfaceRequest(descriptor.rawValue))
     }
 
+    /// Sets the MTU of an interface that is still in the calling thread's namespace under its first name. Needs
+    /// CAP_NET_ADMIN. SIOCSIFMTU, netdevice(7).
+    public borrowing func setMaximumTransmissionUnit(_ bytes: Int32) throws(SystemError) {
+        let socket = FileDescriptor(
+            owning: try systemCall("socket", name) {
+                Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            })
+        var request = ifreq()
+        swg_ifreq_set_name(&request, name)
+        swg_ifreq_set_mtu(&request, bytes)
+        try systemCall("SIOCSIFMTU", name) { swg_ioctl_pointer(socket.rawValue, UInt(SIOCSIFMTU), &request) }
+    }
+
     /// Whether each packet is preceded by a `virtio_net_hdr`.
     public borrowing func hasVnetHeader() throws(SystemError) -> Bool {
         var request = try TunDevice.interfaceRequest(descriptor.rawValue)

@@ -171,6 +171,7 @@ static inline size_t swg_cmsg_space(size_t length) { return CMSG_SPACE(length); 
 static inline short swg_ifreq_flags(const struct ifreq *request) { return request->ifr_flags; }
 static inline void swg_ifreq_set_flags(struct ifreq *request, short flags) { request->ifr_flags = flags; }
 static inline void swg_ifreq_set_queue_length(struct ifreq *request, int packets) { request->ifr_qlen = packets; }
+static inline void swg_ifreq_set_mtu(struct ifreq *request, int mtu) { request->ifr_mtu = mtu; }
 static inline void swg_ifreq_set_name(struct ifreq *request, const char *name) {
     strncpy(request->ifr_name, name, IFNAMSIZ - 1);
 }

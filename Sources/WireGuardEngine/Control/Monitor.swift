@@ -70,6 +70,8 @@ final class Monitor {
             tun.enableOffloads()
         } else {
             tun = try TunDevice.create(name: options.name)
+            // As wireguard-go and the kernel's driver: 1500 less the largest header.
+            try tun.setMaximumTransmissionUnit(1420)
         }
         if let number = options.uapi {
             socket = try UAPISocket.adopt(FileDescriptor(owning: number))
