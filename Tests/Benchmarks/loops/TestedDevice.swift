@@ -51,8 +51,8 @@ final class TestedDevice {
         let receiveResources = try ReceiveLoop.Resources()
         var event = epoll_event()
         event.events = EPOLLIN.rawValue
-        event.data.u64 = 1
-        for socket in [sockets.ipv4, sockets.ipv6] where socket >= 0 {
+        for (token, socket) in [(SocketPlaces.Token.ipv4, sockets.ipv4), (.ipv6, sockets.ipv6)] where socket >= 0 {
+            event.data.u64 = token.rawValue
             _ = epoll_ctl(receiveResources.pollNumber, EPOLL_CTL_ADD, socket, &event)
         }
         let writer = SegmentCoalescer(
