@@ -15,11 +15,14 @@ enum Help {
     }
 
     static func text(_ verb: Verb) -> String {
-        var text = "usage: swg-ns \(verb.name) \(verb.synopsis)\n\n\(verb.summary)\n\n"
+        let notes = HelpNotes(verb: verb)
+        let usage = verb.synopsis.isEmpty ? verb.name : "\(verb.name) \(verb.synopsis)"
+        var text = "usage: swg-ns \(usage)\n\n\(verb.summary)\n\n"
+        if !notes.explanations.isEmpty { text += notes.explanations + "\n" }
         let options = verb.allOptions
         let width = min(options.map(\.synopsis.count).max() ?? 0, 34)
         for option in options { text += "  \(pad(option.synopsis, width))  \(option.help)\n" }
-        return text
+        return text + notes.text
     }
 
     static func pad(_ text: String, _ width: Int) -> String {

@@ -6,6 +6,25 @@ import Testing
 private func finding(_ verdict: CheckFinding.Verdict) -> CheckFinding { CheckFinding(verdict, "P1", "x") }
 
 struct VerbTests {
+    @Test func `every verb's help explains its words, its exit status, and has an example that parses`() throws {
+        for verb in Verb.all {
+            let help = Help.text(verb)
+            for word in ["CONFIG", "TARGET", "TUNNEL", "COMMAND"] where verb.synopsis.contains(word) {
+                #expect(help.contains("\n  \(word) "), "\(verb.name) does not explain \(word)")
+            }
+            #expect(help.contains("\nexit status:  "))
+            let example = try #require(HelpNotes.examples[verb.name], "\(verb.name) has no example")
+            #expect(help.contains(example))
+            let words = example.split { " ()".contains($0) }.map(String.init)
+            let start = try #require(words.firstIndex(of: "swg-ns"))
+            let typed = words[(start + 1)...].prefix { !$0.hasPrefix("<") && !$0.hasPrefix(">") }
+            #expect(typed.first == verb.name)
+            _ = try ParsedArguments.parse(
+                Array(typed.dropFirst()), options: verb.allOptions,
+                positionalBeforeCommand: verb.positionalBeforeCommand, maximumPositional: verb.maximumPositional)
+        }
+    }
+
     @Test func `every verb of the design is there, and its help names every option`() {
         let wanted: Set<String> = [
             "run", "attach", "detach", "exec", "list", "show", "check", "set", "gc", "repair", "genkey", "genpsk",
