@@ -20,7 +20,8 @@ extension Verb {
         var rows = [["ID", "STATE", "BACKEND", "INTERFACE", "HANDSHAKE", "TARGET"]]
         for tunnel in tunnels {
             rows.append([
-                tunnel.id.text, tunnel.phase.rawValue, tunnel.backend.rawValue, tunnel.interface,
+                tunnel.id.text, tunnel.phase.rawValue,
+                tunnel.backend.rawValue + (tunnel.engineVersion.map { " \($0)" } ?? ""), tunnel.interface,
                 tunnel.lastHandshake.map { WgShow.ago($0) } ?? "none", label(tunnel),
             ])
         }

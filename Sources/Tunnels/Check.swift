@@ -121,7 +121,8 @@ extension TunnelKeeper {
             }
             let last = status.peers.values.compactMap(\.lastHandshake).max { $0.seconds < $1.seconds }
             let text = last.map { "last handshake: \(WgShow.ago($0))" } ?? "no handshake yet"
-            return [.init(.note, "live", "\(status.configuration.peers.count) peers, \(text)")]
+            let count = status.configuration.peers.count
+            return [.init(.note, "live", "\(count) \(count == 1 ? "peer" : "peers"), \(text)")]
         } catch {
             return [.init(.violated, "live", error.description)]
         }

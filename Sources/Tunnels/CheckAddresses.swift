@@ -25,6 +25,6 @@ extension TunnelKeeper {
             return .init(
                 .violated, "live", "\(what) missing on \(record.interface): \(missing.joined(separator: ", "))")
         }
-        return .init(.proven, "live", "\(what) on \(record.interface): all \(all.count) in place")
+        return .init(.proven, "live", "\(what) on \(record.interface): \(all.count) of \(all.count) in place")
     }
 }
