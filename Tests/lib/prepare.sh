@@ -31,7 +31,7 @@ install_packages() {
             DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
     } >"$log" 2>&1 || {
         echo "Installing failed; the end of $log:" >&2
-        tail -n 15 "$log" >&2
+        tail -n 5 "$log" >&2
         return 1
     }
 }

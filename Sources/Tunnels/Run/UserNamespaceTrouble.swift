@@ -27,7 +27,7 @@ struct UserNamespaceTrouble {
         } else {
             switch refusal.errno.rawValue {
             case EPERM, EACCES:
-                cause = "this container or its system-call filter forbids them"
+                cause = "this container, chroot or system-call filter forbids them"
                 cure = "allow unshare with CLONE_NEWUSER, or use sudo"
             case EINVAL where refusal.call == "unshare":
                 cause = "the kernel was built without them (CONFIG_USER_NS)"
