@@ -44,9 +44,10 @@ under_systemd() {
     [ -n "${SWG_SYSTEMD_BOX:-}" ] || exec "$(dirname "${BASH_SOURCE[0]}")/systemd-box" "$0"
 }
 
-# wait_until SECONDS COMMAND…: true as soon as the command succeeds; false when the time is over.
+# wait_until SECONDS COMMAND…: true as soon as the command succeeds; false when the time is over. SWG_SLOWNESS stretches
+# the time, where an emulated processor is the reason.
 wait_until() {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + $1 * ${SWG_SLOWNESS:-1}))
     shift
     until "$@" >/dev/null 2>&1; do
         [ $SECONDS -lt $end ] || return 1

@@ -22,7 +22,8 @@ for mode in root rootless-strict; do
         /srv/bin/leak-probe udp 10.99.0.1 9; busybox wget -q -O- http://10.99.0.1/ || true' >"$test_folder/output" </dev/null
     grep -q 'hello from behind the tunnel' "$test_folder/output" || fail "($mode): $(cat "$test_folder/output")"
     stop_capture
-    others=$(tcpdump -n -r "$test_folder/$mode.pcap" 2>/dev/null | grep -vE 'ARP|ICMP6, neighbor|192\.0\.2\.[12]\.[0-9]+ > 192\.0\.2\.[12]\.[0-9]+: UDP' || true)
+    # A gateway that still asks for the tunnel of the round before hears that its port is closed.
+    others=$(tcpdump -n -r "$test_folder/$mode.pcap" 2>/dev/null | grep -vE 'ARP|ICMP6, neighbor|192\.0\.2\.[12]\.[0-9]+ > 192\.0\.2\.[12]\.[0-9]+: UDP|192\.0\.2\.1 > 192\.0\.2\.2: ICMP 192\.0\.2\.1 udp port [0-9]+ unreachable' || true)
     [ -z "$others" ] || fail "leak row 18 ($mode): on the wire: $others"
     [ "$(tcpdump -n -r "$test_folder/$mode.pcap" 'udp and not port 51820' 2>/dev/null | wc -l)" = 0 ] ||
         fail "leak row 18 ($mode): UDP past the tunnel"
@@ -66,7 +67,8 @@ for mode in root rootless; do
     stop_capture
     ! grep -q '^open' "$test_folder/output" || fail "leak row 20 ($mode): $(cat "$test_folder/output")"
     ! grep -q wg0 "$test_folder/output" || fail "leak row 20 ($mode): the device outlives its engine"
-    others=$(tcpdump -n -r "$test_folder/death.pcap" 2>/dev/null | grep -vE 'ARP|ICMP6, neighbor' || true)
+    others=$(tcpdump -n -r "$test_folder/death.pcap" 2>/dev/null |
+        grep -vE 'ARP|ICMP6, neighbor|192\.0\.2\.1 > 192\.0\.2\.2: ICMP 192\.0\.2\.1 udp port [0-9]+ unreachable' || true)
     [ -z "$others" ] || fail "leak row 20 ($mode): on the wire: $others"
     rm "$test_folder/go"
     ok "leak row 20 ($mode): after the engine's death there is no way out"
