@@ -119,7 +119,14 @@ extension RouteNetlink {
         header.ifi_flags = up ? UInt32(IFF_UP) : 0
         header.ifi_change = UInt32(IFF_UP)
         message.putHeader(header)
-        try socket.change(message)
+        do throws(SystemError) {
+            try socket.change(message)
+        } catch {
+            // The driver binds its socket now.
+            guard up, error.errno.rawValue == EADDRINUSE else { throw error }
+            throw error.explained(
+                "its listen port is taken in the namespace where it was made: use another ListenPort=, or none")
+        }
     }
 
     /// `ip link set dev NAME mtu BYTES`

@@ -22,7 +22,7 @@ fetch | grep -q 'hello from behind' || fail "no page through the tunnel"
 port=$(ip netns exec pod wg show wg0 listen-port)
 ss -Huln | grep -q ":$port " || fail "the UDP socket is not in the birthplace"
 [ -z "$(ip netns exec pod ss -Hulnp | grep ":$port " || true)" ] || fail "the UDP socket is in the target"
-! grep -q wg0 monitor || fail "the interface was seen outside of its target: $(cat monitor)"
+! grep -vE '^(Deleted )?[0-9]+: (lo|uplink)[:@]' monitor || fail "an interface was seen outside of its target: $(cat monitor)"
 [ -z "$(ip -o link show type wireguard)" ] || fail "a wireguard interface is on the host"
 ok "P2: the device appears in the target alone, its socket lives in the birthplace"
 swg-ns doctor >doctor 2>&1 || true
@@ -30,8 +30,11 @@ grep -q "kernel's WireGuard.*auto takes it" doctor || { cat doctor; fail "doctor
 expect_status 0 swg-ns check first
 ok "check proves P1 to P3, doctor knows the driver"
 
-# A reload changes what differs and nothing else: the session lives on.
+# A reload changes what differs and nothing else: the session lives on, with its index, its counters and its keys.
 shaken=$(ip netns exec pod wg show wg0 latest-handshakes)
+transferred=$(ip netns exec pod wg show wg0 transfer | cut -f 3)
+capture wire uplink udp port 51820
+fetch >/dev/null
 sed 's/^AllowedIPs.*/AllowedIPs = 10.99.0.0\/16, fd99::\/64, 0.0.0.0\/0\nPersistentKeepalive = 25/' "$conf" >changed.conf
 chmod 600 changed.conf
 expect_status 0 swg-ns set first "$PWD/changed.conf"
@@ -40,7 +43,41 @@ ip netns exec pod wg showconf wg0 | grep -q 'PersistentKeepalive = 25' || fail "
 [ "$(ip netns exec pod wg show wg0 allowed-ips | cut -f 2 | tr ' ' '\n' | sort | paste -sd' ')" = "0.0.0.0/0 10.99.0.0/16 fd99::/64" ] ||
     fail "allowed IPs after set: $(ip netns exec pod wg show wg0 allowed-ips)"
 fetch >/dev/null || fail "no page after set"
-ok "set applies the difference and keeps the session"
+stop_capture
+[ "$(ip netns exec pod wg show wg0 latest-handshakes)" = "$shaken" ] || fail "a new handshake was made after a reload"
+[ "$(ip netns exec pod wg show wg0 transfer | cut -f 3)" -gt "$transferred" ] || fail "counters began anew"
+# The bytes behind the type of a data packet: the receiver's index.
+tcpdump -n -x -r wire 'dst port 51820 and udp[8] = 4' 2>/dev/null | awk '$1 == "0x0020:" { print $2 $3 }' >indices
+[ "$(wc -l <indices)" -gt 8 ] && [ "$(sort -u indices | wc -l)" = 1 ] || fail "session indices on the wire: $(sort indices | uniq -c)"
+[ -z "$(tcpdump -n -r wire 'udp[8] < 4' 2>/dev/null)" ] || fail "a handshake on the wire: $(tcpdump -n -r wire 'udp[8] < 4' 2>/dev/null)"
+[ "$(swg-ns set first)" = "nothing to change" ] || fail "a second set changes something"
+ok "set applies the difference and keeps the session: handshake, counters, index on the wire"
+
+# The driver takes mark and port one after the other: a port that is taken leaves neither.
+python3 -c 'import socket, time; taker = socket.socket(type=socket.SOCK_DGRAM); taker.bind(("", 51999)); time.sleep(1000)' &
+taker=$!
+wait_until 10 bash -c 'ss -Huln | grep :51999'
+ip netns exec pod wg showconf wg0 >holds
+sed 's/^\[Interface\]/&\nFwMark = 0x55\nListenPort = 51999/; s/= 25/= 26/' changed.conf >refused.conf
+chmod 600 refused.conf
+expect_status 1 swg-ns set first "$PWD/refused.conf"
+expect_output 'EADDRINUSE.*taken'
+ip netns exec pod wg showconf wg0 | cmp holds - || fail "a refused set was half applied: $(ip netns exec pod wg showconf wg0 | diff holds -)"
+[ "$(ip netns exec pod wg show wg0 latest-handshakes)" = "$shaken" ] || fail "a refused set dropped the session"
+ok "a refused set is taken back"
+
+# The driver binds the port when the interface goes up: all was made by then, and all of it goes.
+ip netns add other
+inventory >before.other
+sed "s|^PrivateKey.*|PrivateKey = $(wg genkey)|" refused.conf >taken.conf
+chmod 600 taken.conf
+expect_status 1 swg-ns attach --engine kernel --id taken "$PWD/taken.conf" --netns other
+expect_output 'EADDRINUSE.*ListenPort='
+inventory >after.other
+same_inventory before.other after.other
+ip netns delete other
+kill $taker
+ok "P4: an attach that the driver refuses at the last step leaves nothing"
 
 expect_status 0 swg-ns detach first
 expect_status 0 swg-ns detach first
@@ -86,8 +123,10 @@ ok "2,000 peers and 130,000 allowed IPs are written exactly"
 
 # Without the right to: the reason, and nothing half made.
 inventory >before
-expect_status 1 setpriv --bounding-set -net_admin --inh-caps -net_admin swg-ns attach --engine kernel --id not "$conf" --netns pod
-expect_output 'CAP_NET_ADMIN|EPERM|not permitted'
+for choice in kernel auto; do
+    expect_status 1 setpriv --bounding-set -net_admin --inh-caps -net_admin swg-ns attach --engine $choice --id not "$conf" --netns pod
+    expect_output 'CAP_NET_ADMIN|EPERM|not permitted'
+done
 inventory >after
 same_inventory before after
 ok "without CAP_NET_ADMIN it says so and leaves nothing"
