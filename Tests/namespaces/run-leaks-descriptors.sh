@@ -9,7 +9,7 @@ with_descriptor() {
     local kind=$1 number=$2 mode=$3
     shift 3
     export -f behind swg strict_of configuration_of as_tester
-    export tester
+    export tester backend
     /srv/bin/leak-probe with "$kind" "$number" "$BASH" -c 'behind "$@"' behind "$mode" "$@"
 }
 

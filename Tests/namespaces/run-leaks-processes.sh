@@ -11,7 +11,7 @@ victim_of_root=$!
     trap - ERR
     as_tester /srv/bin/leak-probe with udp 9 sleep 1000
 ) &
-sleep 0.5
+wait_until 5 pgrep -u $tester -x sleep || fail "no process of the user"
 victim_of_tester=$(pgrep -u $tester -x sleep)
 
 for mode in $modes; do
