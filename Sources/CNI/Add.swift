@@ -5,7 +5,7 @@ import Tunnels
 extension PluginCall {
     /// ADD: the tunnel as the container's only interface.
     ///
-    /// Addresses come first (a refusal of the delegate costs nothing), the tunnel second; whatever fails, the
+    /// The delegate runs beside the making of the tunnel, which needs its addresses last; whatever fails, the
     /// delegate gets its DEL and `attach` has undone itself. Runtimes send a DEL after a failed ADD, but not all.
     func add() throws(PluginError) -> JSONValue {
         let configuration = try NetworkConfiguration(input)
@@ -20,17 +20,15 @@ extension PluginCall {
         }
         let arguments = try CNIArguments(environment.arguments)
         let source = try ContainerChoice(configuration: configuration, arguments: arguments).source()
-        var delegate: Delegate?
-        if let type = configuration.ipamType { delegate = try self.delegate(type, configuration.document) }
-        let request = try request(configuration, arguments, source)
-        guard let delegate else { return try attach(request, configuration, assigned: nil) }
+        var request = try request(configuration, arguments, source)
+        guard let type = configuration.ipamType else { return try attach(request, configuration, nil) }
+        let assignment = try AddressAssignment(delegate(type, configuration.document))
+        request.assignAddresses = { () throws(TunnelError) in try assignment.addresses() }
         do throws(PluginError) {
-            // Inside: a delegate that fails half-way, or whose answer is rubbish, may hold an address.
-            let assigned = try DelegateResult(try delegate.run(.add), from: delegate)
-            return try attach(request, configuration, assigned: assigned)
+            return try attach(request, configuration, assignment)
         } catch {
-            throw PluginError.first(of: [error] + failures { () throws(PluginError) in try delegate.run(.delete) })
-                ?? error
+            // A delegate that fails half-way, or whose answer is rubbish, may hold an address.
+            throw PluginError.first(of: [error] + assignment.takeBack()) ?? error
         }
     }
 
@@ -81,18 +79,17 @@ extension PluginCall {
     }
 
     private func attach(
-        _ request: AttachRequest, _ configuration: NetworkConfiguration, assigned: DelegateResult?
+        _ request: AttachRequest, _ configuration: NetworkConfiguration, _ assignment: AddressAssignment?
     ) throws(PluginError) -> JSONValue {
-        var request = request
-        request.addresses = assigned?.addresses
         let ownDNS = configuration.runtime.dns ?? configuration.dns
         let service = tunnels(configuration.stateDirectory)
         let report: AttachReport
         do {
             report = try service.attach(request)
         } catch {
-            throw PluginError(error)
+            throw assignment?.failure(within: error) ?? PluginError(error)
         }
+        let assigned = assignment?.result
         for line in report.warnings { log("warning: \(line)") }
         for line in report.notices { log(line) }
         for route in assigned?.routes ?? [] where !report.routes.contains(where: { $0.contains(route) }) {

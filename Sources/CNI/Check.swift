@@ -12,6 +12,8 @@ extension PluginCall {
     func check() throws(PluginError) {
         let configuration = try CheckConfiguration(input)
         try requireVerb(in: configuration.version)
+        var delegate: DelegateRun?
+        if let type = configuration.ipamType { delegate = try DelegateRun(self.delegate(type, input), .check) }
         let service = tunnels(configuration.stateDirectory)
         let id = owner(network: configuration.name).tunnelID
         var findings = [String]()
@@ -31,10 +33,11 @@ extension PluginCall {
                 "container \(environment.containerID) has no tunnel for \(environment.interface) in network \"\(configuration.name)\""
             )
         }
-        if let first = findings.first {
-            throw PluginError(.notAsExpected, first, details: findings.dropFirst().joined(separator: "\n"))
+        let own = findings.first.map {
+            PluginError(.notAsExpected, $0, details: findings.dropFirst().joined(separator: "\n"))
         }
-        if let type = configuration.ipamType { try delegate(type, input).run(.check) }
+        let delegates = failures { () throws(PluginError) in try delegate?.finish() }
+        if let error = PluginError.first(of: [own].compactMap { $0 } + delegates) { throw error }
     }
 
     /// By device and inode: the path may be spelt in two ways.

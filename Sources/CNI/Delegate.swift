@@ -48,12 +48,29 @@ struct Delegate {
     ///
     /// - Throws: the delegate's own error object with its code, or 102.
     @discardableResult
-    func run(_ verb: Verb) throws(PluginError) -> [UInt8] {
+    func run(_ verb: Verb) throws(PluginError) -> [UInt8] { try DelegateRun(self, verb).finish() }
+
+    /// A program that somebody is just writing can be run a moment later; libcni tries five times, too.
+    fileprivate func start(_ verb: Verb) throws(PluginError) -> PendingRun {
         var environment = variables
         environment["CNI_COMMAND"] = verb.rawValue
         let spawn = Spawn(
             .path(path), arguments: [type], environment: environment.map { "\($0.key)=\($0.value)" }.sorted())
-        let run = try start(spawn, verb)
+        var attempt = 1
+        while true {
+            do {
+                return try spawn.startCapture(
+                    input: document, deadlineMilliseconds: Self.deadlineMilliseconds,
+                    limitBytes: Self.outputLimitBytes)
+            } catch {
+                guard error.errno.rawValue == ETXTBSY, attempt < 5 else { throw failure(verb, "\(error)") }
+                attempt += 1
+                usleep(50_000)
+            }
+        }
+    }
+
+    fileprivate func output(of run: CapturedRun, _ verb: Verb) throws(PluginError) -> [UInt8] {
         for line in String(decoding: run.errorOutput, as: UTF8.self).split(separator: "\n").prefix(100) {
             log("\(type): \(printableLine(line))")
         }
@@ -67,23 +84,7 @@ struct Delegate {
         }
     }
 
-    /// A program that somebody is just writing can be run a moment later; libcni tries five times, too.
-    private func start(_ spawn: Spawn, _ verb: Verb) throws(PluginError) -> CapturedRun {
-        var attempt = 1
-        while true {
-            do {
-                return try spawn.capture(
-                    input: document, deadlineMilliseconds: Self.deadlineMilliseconds,
-                    limitBytes: Self.outputLimitBytes)
-            } catch {
-                guard error.errno.rawValue == ETXTBSY, attempt < 5 else { throw failure(verb, "\(error)") }
-                attempt += 1
-                usleep(50_000)
-            }
-        }
-    }
-
-    private func failure(_ verb: Verb, _ reason: String) -> PluginError {
+    fileprivate func failure(_ verb: Verb, _ reason: String) -> PluginError {
         PluginError(.delegateFailed, "ipam plugin \(path) failed (\(verb.rawValue)): \(reason)")
     }
 
@@ -95,6 +96,35 @@ struct Delegate {
         return PluginError(
             code: code, message: "ipam plugin \(type) failed (\(verb.rawValue)): \(printableLine(message))",
             details: object["details"]?.text.map(printableLine) ?? "")
+    }
+}
+
+/// One run of a delegate beside our own work: it takes as long as all that we do ourselves, and neither needs the
+/// other before the end. For one thread at a time.
+final class DelegateRun: @unchecked Sendable {
+    let delegate: Delegate
+    let verb: Verb
+    private var pending: PendingRun?
+
+    init(_ delegate: Delegate, _ verb: Verb) throws(PluginError) {
+        self.delegate = delegate
+        self.verb = verb
+        pending = try delegate.start(verb)
+    }
+
+    /// Its standard output. Once; afterwards it is empty.
+    ///
+    /// - Throws: the delegate's own error object with its code, or 102.
+    @discardableResult
+    func finish() throws(PluginError) -> [UInt8] {
+        guard let pending = pending.take() else { return [] }
+        let run: CapturedRun
+        do {
+            run = try pending.finish()
+        } catch {
+            throw delegate.failure(verb, "\(error)")
+        }
+        return try delegate.output(of: run, verb)
     }
 }
 

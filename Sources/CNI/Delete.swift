@@ -16,12 +16,14 @@ extension PluginCall {
             throw PluginError.first(of: [error] + detach(network: nil, stateDirectory: nil)) ?? error
         }
         for line in configuration.notices { log(line) }
-        var errors = detach(network: configuration.name, stateDirectory: configuration.stateDirectory)
-        if let type = configuration.ipamType {
-            errors += failures { () throws(PluginError) in
-                try delegate(type, configuration.document, variablesForTeardown).run(.delete)
-            }
+        var delegate: DelegateRun?
+        let refusals = failures { () throws(PluginError) in
+            guard let type = configuration.ipamType else { return }
+            delegate = try DelegateRun(
+                self.delegate(type, configuration.document, variablesForTeardown), .delete)
         }
+        var errors = detach(network: configuration.name, stateDirectory: configuration.stateDirectory) + refusals
+        if let delegate { errors += failures { () throws(PluginError) in try delegate.finish() } }
         if let error = PluginError.first(of: errors) { throw error }
     }
 

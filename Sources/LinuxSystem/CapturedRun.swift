@@ -23,6 +23,14 @@ extension Spawn {
     public func capture(
         input: [UInt8] = [], deadlineMilliseconds: Int32, limitBytes: Int = 1 << 20
     ) throws(SystemError) -> CapturedRun {
+        try startCapture(input: input, deadlineMilliseconds: deadlineMilliseconds, limitBytes: limitBytes).finish()
+    }
+
+    /// As `capture`, in two halves: the program runs beside its caller until `finish` collects it. The deadline
+    /// counts from here.
+    public func startCapture(
+        input: [UInt8] = [], deadlineMilliseconds: Int32, limitBytes: Int = 1 << 20
+    ) throws(SystemError) -> PendingRun {
         // A file instead of a pipe: a child that does not read its input cannot block us.
         let inputFile = try MemoryFile.create(name: "input", contents: input)
         let output = try Pipe()
@@ -31,16 +39,40 @@ extension Spawn {
         plan.descriptors = [inputFile.rawValue, output.writeEnd.rawValue, errors.writeEnd.rawValue]
         plan.newSession = true
         let child = try plan.start()
-        return try collect(
+        return PendingRun(
             child, Reader(descriptor: output.takeReadEnd(), limitBytes: limitBytes),
             Reader(descriptor: errors.takeReadEnd(), limitBytes: limitBytes), deadlineMilliseconds)
     }
+}
 
-    private func collect(
+/// A program that runs beside its caller. One that is never collected is killed.
+public struct PendingRun: ~Copyable {
+    private var child: ChildProcess?
+    private var output: Reader
+    private var errors: Reader
+    private let milliseconds: Int32
+    private let deadline: BootTime
+
+    fileprivate init(
         _ child: consuming ChildProcess, _ output: consuming Reader, _ errors: consuming Reader, _ milliseconds: Int32
-    ) throws(SystemError) -> CapturedRun {
+    ) {
+        self.child = consume child
+        self.output = output
+        self.errors = errors
+        self.milliseconds = milliseconds
+        deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(milliseconds, 0)) * 1_000_000)
+    }
+
+    deinit {
+        guard let child else { return }
+        // Unreaped, so the number is still this session's.
+        Glibc.kill(-child.pid, SIGKILL)
+        child.kill()
+    }
+
+    /// Waits for its end, or ends it at the deadline or at a bound.
+    public consuming func finish() throws(SystemError) -> CapturedRun {
         var run = CapturedRun()
-        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(milliseconds, 0)) * 1_000_000)
         while run.refusal == nil, output.isOpen || errors.isOpen {
             let remaining = Int32(clamping: (deadline.since(BootTime.now) + 999_999) / 1_000_000)
             var entries = InlineArray<2, pollfd>(repeating: pollfd(fd: -1, events: Int16(POLLIN), revents: 0))
@@ -62,19 +94,13 @@ extension Spawn {
         if run.refusal == nil {
             // Both outputs are closed; what is left is its end.
             let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
-            if try !child.process.waitForExit(milliseconds: remaining) {
+            if try child?.process.waitForExit(milliseconds: remaining) != true {
                 run.refusal = "no answer within \(milliseconds / 1000) s"
             }
         }
         run.output = output.bytes
         run.errorOutput = errors.bytes
-        if run.refusal != nil {
-            // Unreaped, so the number is still this session's.
-            Glibc.kill(-child.pid, SIGKILL)
-            child.kill()
-        } else {
-            run.ending = try child.wait()
-        }
+        if run.refusal == nil { run.ending = try child.take()?.wait() }
         return run
     }
 }

@@ -76,6 +76,40 @@ public struct TunDevice: ~Copyable, Sendable {
         return TunDevice(descriptor: descriptor, name: interfaceName(request))
     }
 
+    /// As `adopt`, for a descriptor whose maker has said what it is: nothing is asked.
+    public static func adopt(_ descriptor: consuming FileDescriptor, named name: String) -> TunDevice {
+        TunDevice(descriptor: descriptor, name: name)
+    }
+
+    /// What a reader and writer of packets must know. Every question to a TUN takes the kernel's lock of all network
+    /// configuration, which whoever moves an interface holds for 20 ms: so the maker asks once, before the move.
+    public struct Layout: Equatable, Sendable {
+        /// Bytes of `virtio_net_hdr` before each packet; 0 for none.
+        public var headerBytes: Int
+        public var offloads: Offloads
+
+        public init(headerBytes: Int, offloads: Offloads) {
+            self.headerBytes = headerBytes
+            self.offloads = offloads
+        }
+
+        /// `HEADERBYTES:OFFLOADS`, both decimal; nil for anything else.
+        public init?(_ text: String) {
+            let words = text.split(separator: ":", omittingEmptySubsequences: false)
+            guard words.count == 2, let bytes = Int(words[0]), bytes == 0 || bytes == 10 || bytes == 12,
+                let bits = UInt8(words[1]), bits < 8
+            else { return nil }
+            self.init(headerBytes: bytes, offloads: Offloads(rawValue: bits))
+        }
+
+        public var text: String { "\(headerBytes):\(offloads.rawValue)" }
+    }
+
+    /// Enables what the kernel grants, and says what a packet looks like then.
+    public borrowing func layout() throws(SystemError) -> Layout {
+        Layout(headerBytes: try hasVnetHeader() ? try vnetHeaderBytes() : 0, offloads: enableOffloads())
+    }
+
     init(descriptor: consuming FileDescriptor, name: String) {
         self.descriptor = descriptor
         self.name = name

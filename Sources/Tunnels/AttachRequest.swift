@@ -17,6 +17,9 @@ public struct AttachRequest: Sendable {
     public var table: String?
     /// Instead of `Address=`, for IPAM; refused when the file has addresses as well.
     public var addresses: [InterfaceAddress]?
+    /// As `addresses`, for what is known only later: called once, when the device is in its place and only the
+    /// addresses are missing. An error of it undoes the tunnel.
+    public var assignAddresses: (@Sendable () throws(TunnelError) -> [InterfaceAddress])?
     /// Addresses that the file's `Address=` must hold; of a pool only such files are candidates.
     public var requiredAddresses: [IPAddress] = []
     /// Promise P1; false gives it up.

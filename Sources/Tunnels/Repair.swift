@@ -97,6 +97,7 @@ extension TunnelKeeper {
             made = try backend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
         }
         plan.warnings += try target.configure(made.link, plan)
+        try made.waitUntilReady()
         record.engine = made.engine.map(RecordedProcess.init)
         record.enginePath = made.enginePath
         record.engineVersion = made.engineVersion

@@ -9,7 +9,9 @@ public enum WireGuardEngine {
         signal(SIGPIPE, SIG_IGN)
         let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
         if arguments.count == 3, arguments[1] == Worker.marker {
-            return Worker.main(name: arguments[2], level: environment("LOG_LEVEL"))
+            return Worker.main(
+                name: arguments[2], level: environment("LOG_LEVEL"),
+                layout: environment("SWG_TUN_LAYOUT").flatMap { TunDevice.Layout($0) })
         }
         swg_set_name("swg-engine")
         if arguments.contains("--version") {

@@ -27,7 +27,10 @@ final class FakeTunnels: TunnelService {
         guard let owner = request.owner, let key = PublicKey(bytes: [UInt8](repeating: 1, count: 32)) else {
             throw TunnelError(.usage, "no owner")
         }
-        state.withLock { $0.attached[owner.tunnelID] = request }
+        var request = request
+        if let assign = request.assignAddresses { request.addresses = try assign() }
+        let kept = request
+        state.withLock { $0.attached[owner.tunnelID] = kept }
         return AttachReport(
             id: owner.tunnelID, interface: request.interface, backend: .userspace, publicKey: key,
             addresses: request.addresses ?? [InterfaceAddress("10.7.0.2/32")].compactMap { $0 },

@@ -1,5 +1,5 @@
 // The parts of Linux that Swift cannot import by itself: headers that the Glibc module leaves out, and
-// inline wrappers for what is a macro, variadic, or without a glibc function. No logic but swg_spawn's.
+// inline wrappers for what is a macro, variadic, or without a glibc function. No logic but that of what happens after fork.
 // _GNU_SOURCE comes from the build (see Package.swift), never from here.
 #ifndef SWG_CLINUX_H
 #define SWG_CLINUX_H
@@ -212,5 +212,9 @@ struct swg_spawn_plan {
 
 /// Returns 0 and fills pid and pidfd, or an errno with the failed step's name in *step.
 int swg_spawn(const struct swg_spawn_plan *plan, pid_t *pid, int *pidfd, const char **step);
+
+// Sends one netlink request with NLM_F_ACK from a child that holds nothing but the socket, and returns at once. The
+// child exits with the errno of the kernel's answer. The message must not lie in memory that is wiped on fork.
+int swg_send_from_child(int socket, const void *message, size_t length, pid_t *pid);
 
 #endif

@@ -87,7 +87,13 @@ extension TunnelKeeper {
         if let undo = try target.loopbackUndo() { try journal.willDo(undo) }
         let namespace = target.namespace.descriptor.rawValue
         if request.runHooks { try plan.hooks.run(.preUp, interface: record.interface, inside: namespace) }
+        if let assign = request.assignAddresses {
+            let addresses = try assign()
+            try Planner.complete(&plan, with: addresses)
+            record.assign(addresses, plan)
+        }
         plan.warnings += try target.configure(made.link, plan)
+        try made.waitUntilReady()
         try applyDNS(&plan, request, target.reference, &journal)
         if request.runHooks { try plan.hooks.run(.postUp, interface: record.interface, inside: namespace) }
 

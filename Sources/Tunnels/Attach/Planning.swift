@@ -12,6 +12,8 @@ struct PlanOptions: Sendable {
     var dns: [String]?
     var table: String?
     var addresses: [InterfaceAddress]?
+    /// They come when everything else is done (`Planner.complete`).
+    var addressesFollow = false
     var requiredAddresses: [IPAddress] = []
     var refuseWritableFiles = false
     var isForPlugin = false
@@ -21,7 +23,8 @@ extension AttachRequest {
     var planOptions: PlanOptions {
         PlanOptions(
             interface: interface, mtu: mtu, dns: dns, table: table, addresses: addresses,
-            requiredAddresses: requiredAddresses, refuseWritableFiles: refuseWritableFiles, isForPlugin: owner != nil)
+            addressesFollow: assignAddresses != nil, requiredAddresses: requiredAddresses,
+            refuseWritableFiles: refuseWritableFiles, isForPlugin: owner != nil)
     }
 }
 
@@ -61,14 +64,31 @@ enum Planner {
             configurationPath: loaded.path, secretPaths: loaded.secretPaths)
         plan.warnings = loaded.warnings
         plan.mtu = try mtu(file, options, &plan, birthplace)
+        plan.mtuIsGiven = options.mtu != nil || file.mtu != nil
         addWarnings(&plan, options)
         return plan
+    }
+
+    /// The addresses that `addressesFollow` announced.
+    static func complete(_ plan: inout TunnelPlan, with addresses: [InterfaceAddress]) throws(TunnelError) {
+        plan.addresses = addresses
+        guard plan.hasIPv6, plan.mtu < TunnelMTU.leastForIPv6 else { return }
+        guard !plan.mtuIsGiven else {
+            throw TunnelError(
+                .configuration, "an MTU of \(plan.mtu) is too small for the IPv6 address that ipam gave",
+                cure: "use \(TunnelMTU.leastForIPv6) or more, or leave it out")
+        }
+        plan.warnings.append(
+            "the way to the endpoint takes too few bytes for IPv6's least MTU \(TunnelMTU.leastForIPv6): packets will be fragmented"
+        )
+        plan.mtu = TunnelMTU.leastForIPv6
     }
 
     private static func addresses(
         _ loaded: LoadedConfiguration, _ options: PlanOptions
     ) throws(TunnelError) -> [InterfaceAddress] {
-        if let given = options.addresses, !given.isEmpty {
+        let given = options.addresses ?? []
+        if !given.isEmpty || options.addressesFollow {
             guard loaded.configuration.addresses.isEmpty else {
                 throw TunnelError(
                     .configuration, "\(loaded.label) has Address=, and the network's ipam gives addresses as well",
@@ -155,7 +175,7 @@ enum Planner {
         if case .number(let number) = plan.table {
             plan.warnings.append("Table=\(number): no rule looks there, so nothing uses the tunnel until you add one")
         }
-        if plan.addresses.isEmpty {
+        if plan.addresses.isEmpty, !options.addressesFollow {
             plan.warnings.append("no Address=: programs in the namespace have no address to send from")
         }
         let allowed = plan.device.peers.flatMap(\.allowedIPs)

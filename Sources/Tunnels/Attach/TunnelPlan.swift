@@ -13,6 +13,8 @@ struct TunnelPlan: Sendable {
     var table: RoutingTable
     /// Bytes.
     var mtu: UInt32
+    /// By an option or the file; else it was found by the path and may be raised.
+    var mtuIsGiven = false
     var dnsServers: [IPAddress]
     var searchDomains: [String]
     var hooks = Hooks()

@@ -18,8 +18,9 @@ enum Backend {
     }
 }
 
-/// A device that a backend has made, in the target under its final name, not up yet.
-struct MadeDevice {
+/// A device that a backend has made, in the target under its final name, not up yet; its engine may still be
+/// starting.
+struct MadeDevice: ~Copyable {
     var link: Link
     var engine: ProcessIdentity?
     var enginePath: String?
@@ -27,4 +28,19 @@ struct MadeDevice {
     var uapiSocketPath: String?
     /// For the log: where the engine's process was put.
     var placement: String?
+    /// Where the engine's word is waited for.
+    var starting: StartedEngine?
+
+    init(link: Link) { self.link = link }
+
+    /// How long an engine may take to be ready.
+    static let readyMilliseconds: Int32 = 10_000
+
+    /// Waits for the engine's word. Last, because everything before it runs beside the engine's start.
+    borrowing func waitUntilReady() throws(TunnelError) {
+        switch starting {
+        case .some(let engine): try engine.waitUntilReady(milliseconds: Self.readyMilliseconds)
+        case nil: return
+        }
+    }
 }

@@ -17,9 +17,8 @@ struct EngineBackend {
     var ownControlGroup = false
     /// Where the engine's messages go.
     var standardError: Int32?
-    /// How long the engine may take to be ready.
-    var readyMilliseconds: Int32 = 10_000
 
+    /// The device, moved; the engine may not be ready yet (`MadeDevice.waitUntilReady`).
     func make(
         _ plan: TunnelPlan, in target: TargetNetwork, birthplace: RouteNetlink,
         _ journal: inout JournalWriter
@@ -32,34 +31,38 @@ struct EngineBackend {
         let parts = try open(plan.device)
         try Interruption.checkpoint()
         let engine = try EngineStart(
-            program: program, id: id, tun: parts.device.descriptor.rawValue, uapi: listener.rawValue,
+            program: program, id: id, tun: parts.device.descriptor.rawValue, tunLayout: parts.layout,
+            uapi: listener.rawValue,
             configuration: parts.configuration.rawValue, stateDirectory: state.path,
             identityFile: parts.identityFile.rawValue, standardError: standardError
         ).start()
 
-        var made = MadeDevice(
-            link: try moveDevice(parts.device, plan, into: target, birthplace, move, &journal), engine: nil,
-            enginePath: program,
-            engineVersion: EngineLocator.version(of: program), uapiSocketPath: socketPath)
+        var made = MadeDevice(link: try moveDevice(parts.device, plan, into: target, birthplace, move, &journal))
+        made.enginePath = program
+        made.engineVersion = EngineLocator.version(of: program)
+        made.uapiSocketPath = socketPath
         if ownControlGroup {
             made.placement = EnginePlacement.place(process: engine.child.pid, name: id.text).description
         }
-        try engine.waitUntilReady(milliseconds: readyMilliseconds)
         made.engine = try? ProcessIdentity.of(engine.child.pid)
+        made.starting = consume engine
         return made
     }
 
     /// What the engine inherits.
     private struct Parts: ~Copyable {
         let device: TunDevice
+        let layout: TunDevice.Layout
         let configuration: FileDescriptor
         let identityFile: FileDescriptor
     }
 
     private func open(_ configuration: DeviceConfiguration) throws(TunnelError) -> Parts {
         do throws(SystemError) {
+            let device = try TunDevice.create(name: "swg%d")
+            let layout = try device.layout()
             return Parts(
-                device: try TunDevice.create(name: "swg%d"),
+                device: device, layout: layout,
                 configuration: try EngineConfiguration.memoryFile(configuration),
                 identityFile: try FileDescriptor.open(
                     state.engineIdentity(of: id), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW))

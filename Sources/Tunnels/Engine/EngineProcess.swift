@@ -9,6 +9,8 @@ struct EngineStart {
     var id: TunnelID
     /// The TUN device, one queue.
     var tun: Int32
+    /// What the TUN was asked before it moved.
+    var tunLayout: TunDevice.Layout?
     /// The listening UAPI socket.
     var uapi: Int32
     /// A memory file with one `set=1` request.
@@ -44,6 +46,7 @@ struct EngineStart {
                     null.rawValue, null.rawValue, standardError ?? null.rawValue, tun, uapi, configuration,
                     ready.writeEnd.rawValue,
                 ])
+            if let tunLayout { spawn.environment.append("SWG_TUN_LAYOUT=\(tunLayout.text)") }
             if let life {
                 spawn.environment.append("SWG_LIFE_FD=7")
                 spawn.descriptors.append(life)

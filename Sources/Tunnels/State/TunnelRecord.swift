@@ -86,4 +86,12 @@ extension TunnelRecord {
         requestedTable = request.table
         requestedAddresses = request.addresses?.map(\.description)
     }
+
+    /// The addresses that came after the device (`AttachRequest.assignAddresses`), and what follows from them.
+    mutating func assign(_ assigned: [InterfaceAddress], _ plan: TunnelPlan) {
+        addresses = assigned.map(\.description)
+        requestedAddresses = addresses
+        routes = plan.routes.map(\.description)
+        mtu = Int(plan.mtu)
+    }
 }

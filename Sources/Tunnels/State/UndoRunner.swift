@@ -44,7 +44,8 @@ struct UndoRunner {
         guard let name = step.name, let namespace = try step.namespace?.open() else { return }
         let network = try namespace.routeNetlink()
         guard let link = try network.link(named: name), step.kind == nil || link.kind == step.kind else { return }
-        try network.deleteLink(index: link.index, name: name, kind: step.kind)
+        try network.deleteLink(
+            index: link.index, name: name, kind: step.kind, from: namespace.openRouteSocket())
     }
 
     private func setLinkDown(_ step: UndoStep) throws {

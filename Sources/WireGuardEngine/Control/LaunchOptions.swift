@@ -8,6 +8,8 @@ struct LaunchOptions {
     var isForeground = false
     /// WG_TUN_FD
     var tun: Int32?
+    /// SWG_TUN_LAYOUT: what is known about it (`TunDevice.Layout`), so that nobody has to ask.
+    var tunLayout: TunDevice.Layout?
     /// WG_UAPI_FD
     var uapi: Int32?
     /// SWG_CONFIG_FD: a file with one UAPI `set=1` request.
@@ -56,6 +58,7 @@ struct LaunchOptions {
         var options = LaunchOptions(name: name)
         options.isForeground = foreground
         options.tun = try descriptor("WG_TUN_FD")
+        options.tunLayout = environment("SWG_TUN_LAYOUT").flatMap { TunDevice.Layout($0) }
         options.uapi = try descriptor("WG_UAPI_FD")
         options.configuration = try descriptor("SWG_CONFIG_FD")
         options.ready = try descriptor("SWG_READY_FD")

@@ -29,9 +29,11 @@ final class LinkWatch {
     private let events: FileDescriptor
     private let queries: FileDescriptor
     private let buffer: UnsafeMutableRawBufferPointer
-    private(set) var state: State
-    private var index: Int32
+    /// Nil before it was asked for the first time.
+    private(set) var state: State?
+    private var index: Int32 = 0
 
+    /// Hears from now on, and knows nothing before `refresh`.
     /// - Parameter tun: the TUN's descriptor, owned by the caller.
     init(tun: Int32) throws(SystemError) {
         self.tun = tun
@@ -45,12 +47,6 @@ final class LinkWatch {
         // Needs CAP_NET_BROADCAST: without it a TUN that stays here is still heard.
         setsockopt(events.rawValue, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, socklen_t(MemoryLayout<Int32>.size))
         buffer = .allocate(byteCount: LinkWatch.bufferBytes, alignment: 16)
-        guard let (state, index) = LinkWatch.query(tun, queries.rawValue, buffer) else {
-            buffer.deallocate()
-            throw SystemError(call: "RTM_GETLINK", object: "TUN", errno: Errno(ENODEV))
-        }
-        self.state = state
-        self.index = index
     }
 
     deinit { buffer.deallocate() }
@@ -95,16 +91,21 @@ final class LinkWatch {
             }
         }
         if linkMayHaveChanged {
-            guard let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) else {
-                return LinkWatch.isGone(tun) ? .gone : .nothing
-            }
-            index = nowIndex
-            if now != state {
-                state = now
-                return .linkChanged(now)
-            }
+            let news = refresh()
+            if case .nothing = news {} else { return news }
         }
         return routesChanged ? .routesChanged : .nothing
+    }
+
+    /// Asks what the link is like now. Waits for whoever holds the kernel's lock of network configuration.
+    func refresh() -> News {
+        guard let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) else {
+            return LinkWatch.isGone(tun) ? .gone : .nothing
+        }
+        index = nowIndex
+        guard now != state else { return .nothing }
+        state = now
+        return .linkChanged(now)
     }
 
     private func forEachMessage(_ count: Int, _ body: (UInt16, UnsafeRawBufferPointer) -> Void) {

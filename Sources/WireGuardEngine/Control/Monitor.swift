@@ -35,6 +35,7 @@ final class Monitor {
     private let timer: TimerDescriptor
     private var floors: TimestampFloors
     private var link: LinkWatch?
+    private var isLinkWatched = false
     private let readiness: Readiness
 
     private var worker: ChildProcess?
@@ -64,10 +65,15 @@ final class Monitor {
         poll = try EventPoll()
         timer = try TimerDescriptor()
         if let number = options.tun {
-            tun = try TunDevice.adopt(FileDescriptor(owning: number))
+            // Whoever started us may be moving it just now, and a question to it would wait for the end of that.
+            if options.tunLayout != nil {
+                tun = TunDevice.adopt(FileDescriptor(owning: number), named: options.name)
+            } else {
+                tun = try TunDevice.adopt(FileDescriptor(owning: number))
+                tun.enableOffloads()
+            }
             try tun.descriptor.setNonBlocking()
             try tun.descriptor.setCloseOnExec(true)
-            tun.enableOffloads()
         } else {
             tun = try TunDevice.create(name: options.name)
             // As wireguard-go and the kernel's driver: 1500 less the largest header.
@@ -117,7 +123,7 @@ final class Monitor {
         // Edge: one wake-up for each client, however long the worker takes to accept it.
         try poll.add(socket.descriptor.rawValue, [.readable, .edgeTriggered], token: Token.listener.rawValue)
         if life >= 0 { try poll.add(life, .readable, token: Token.life.rawValue) }
-        if let number = link?.descriptor { try poll.add(number, .readable, token: Token.link.rawValue) }
+        if options.tunLayout == nil { try watchLink() }
         socket.watchRemoval(signal: Monitor.removalSignal)
         Confine.monitor(log)
         try startWorker()
@@ -163,8 +169,18 @@ final class Monitor {
         if count == 0 || count < 0 && errno != EAGAIN && errno != EINTR { end(0, "SWG_LIFE_FD ended") }
     }
 
-    private func handleLink() {
-        switch link?.drain() {
+    /// From now on; and the first look at it.
+    private func watchLink() throws(SystemError) {
+        guard let link, !isLinkWatched else { return }
+        isLinkWatched = true
+        try poll.add(link.descriptor, .readable, token: Token.link.rawValue)
+        tell(link.refresh())
+    }
+
+    private func handleLink() { tell(link?.drain()) }
+
+    private func tell(_ news: LinkWatch.News?) {
+        switch news {
         case .linkChanged(let state):
             _ = try? channel?.send(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
         case .routesChanged: _ = try? channel?.send(MonitorRecord(.routes))
@@ -186,7 +202,8 @@ final class Monitor {
         channel = DescriptorChannel(owning: FileDescriptor(owning: ours))
         var spawn = Spawn(
             .descriptor(executable.rawValue), arguments: ["swg-engine", Worker.marker, options.name],
-            environment: ["LOG_LEVEL=\(options.levelName)", "SWIFT_BACKTRACE=enable=no"])
+            environment: ["LOG_LEVEL=\(options.levelName)", "SWIFT_BACKTRACE=enable=no"]
+                + (options.tunLayout.map { ["SWG_TUN_LAYOUT=\($0.text)"] } ?? []))
         spawn.descriptors = Worker.descriptors(
             tun: tun.descriptor.rawValue, listener: socket.descriptor.rawValue, channel: channelForWorker.rawValue,
             configuration: configuration.rawValue, state: state.rawValue)
@@ -266,6 +283,7 @@ final class Monitor {
         case .ready:
             readiness.succeed()
             log.verbose("ready")
+            try watchLink()
         case .refused:
             let errno = Errno(Int32(truncatingIfNeeded: record.first))
             readiness.fail("the configuration was refused: \(errno)")

@@ -25,7 +25,8 @@ enum Worker {
         [0, 1, 2, tun, listener, channel, configuration, state]
     }
 
-    static func main(name: String, level: String?) -> Int32 {
+    /// - Parameter layout: of the TUN, where it is known; else it is asked.
+    static func main(name: String, level: String?, layout: TunDevice.Layout?) -> Int32 {
         let log = EngineLog(level: EngineLog.Level(environment: level), name: name)
         swg_set_name("swg-engine")
         for handed in Handed.allCases where fcntl(handed.rawValue, F_GETFD) < 0 {
@@ -33,14 +34,14 @@ enum Worker {
             return 2
         }
         do throws(SystemError) {
-            try serve(log)
+            try serve(log, layout)
         } catch {
             log.error("\(error)")
             return 1
         }
     }
 
-    private static func serve(_ log: EngineLog) throws(SystemError) -> Never {
+    private static func serve(_ log: EngineLog, _ known: TunDevice.Layout?) throws(SystemError) -> Never {
         // Compiled before privileges go: libseccomp wants a memfd and memory.
         let filter = try Confine.filter()
         try Confine.worker(parent: getppid())
@@ -48,13 +49,13 @@ enum Worker {
 
         // Never closed: the loops use the number as long as the process lives.
         let tunNumber = Handed.tun.rawValue
-        let tun = try TunDevice.adopt(FileDescriptor.duplicating(tunNumber))
-        let virtioBytes = try tun.hasVnetHeader() ? try tun.vnetHeaderBytes() : 0
+        let layout = try known ?? TunDevice.adopt(FileDescriptor.duplicating(tunNumber)).layout()
+        let virtioBytes = layout.headerBytes
         guard virtioBytes <= 16 else {
             throw SystemError(call: "TUNGETVNETHDRSZ", object: "\(virtioBytes) bytes", errno: Errno(EINVAL))
         }
         let stateBytes = SharedState.headerBytes + SurvivorTable.byteCount(rows: Monitor.peerCapacity)
-        let offloads = tun.enableOffloads()
+        let offloads = layout.offloads
         let shared = try SharedState(Handed.state.rawValue, byteCount: stateBytes)
         let monitor = MonitorClient(DescriptorChannel(owning: FileDescriptor(owning: Handed.channel.rawValue)))
         let device = Device(survivors: SurvivorTable(memory: shared.rows), random: .system, timestampFloor: .zero)
