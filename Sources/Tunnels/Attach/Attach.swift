@@ -100,7 +100,11 @@ extension TunnelKeeper {
         var report = AttachReport(id, request, plan, choice, namespacePath: target.reference.path)
         report.engine = made.engine
         report.uapiSocketPath = made.uapiSocketPath
-        if let placement = made.placement { trace("engine \(placement)") }
+        if let placement = made.placement {
+            trace("engine \(placement)")
+            // Whoever wonders later why a tunnel went with its runtime has only the log.
+            if let owner = request.owner { note("engine \(placement)", tunnel: id, owner: owner) }
+        }
         if let seconds = request.waitSeconds {
             report.handshakeSeconds = try waitForHandshake(of: record, plan, inside: target, seconds: seconds)
         }

@@ -49,7 +49,12 @@ enum Worker {
 
         // Never closed: the loops use the number as long as the process lives.
         let tunNumber = Handed.tun.rawValue
-        let layout = try known ?? TunDevice.adopt(FileDescriptor.duplicating(tunNumber)).layout()
+        let layout: TunDevice.Layout
+        if let known {
+            layout = known
+        } else {
+            layout = try TunDevice.adopt(FileDescriptor.duplicating(tunNumber)).layout()
+        }
         let virtioBytes = layout.headerBytes
         guard virtioBytes <= 16 else {
             throw SystemError(call: "TUNGETVNETHDRSZ", object: "\(virtioBytes) bytes", errno: Errno(EINVAL))
