@@ -57,8 +57,9 @@ let sources: [Target] = [
     library("Tunnels", ["Namespaces", "Netlink", "WireGuardConfig", "WireGuardUAPI", "Confinement"]),
     library("Commands", ["Tunnels"]),
     library("PluginSupport", ["Tunnels"]),
-    library("CNI", ["PluginSupport"]),
-    library("Netavark", ["PluginSupport"]),
+    // Tunnels by name: SwiftPM rebuilds a target when what it names has changed, not what that one names.
+    library("CNI", ["PluginSupport", "Tunnels"]),
+    library("Netavark", ["PluginSupport", "Tunnels"]),
 
     program("swg-ns", ["Commands"]),
     program("swg-cni", ["CNI"]),
