@@ -33,6 +33,8 @@ final class ControlLoop {
     private var sender: DatagramSender
     private var journal: ConfigurationJournal
     private var clocks = ClockWatch()
+    /// Peers and allowed IPs of all requests since one replaced them all: at least what the device has.
+    private var describedLines = 0
     private var socketsAreOpen = false
     private var armed: BootTime?
     private var reportedTimestamp = TAI64N.zero
@@ -86,6 +88,7 @@ final class ControlLoop {
         }
         if let refusal { return refusal }
         for change in changes {
+            countLines(of: change)
             if let errno = applyToDevice(change) { return errno }
         }
         return nil
@@ -284,7 +287,16 @@ extension ControlLoop: UAPIRequestHandler {
         return refusal
     }
 
-    func requestBegins() { monitor.tell(MonitorRecord(.requestBegins)) }
+    func requestBegins(changing change: DeviceChange?) {
+        let before = describedLines
+        if let change { countLines(of: change) }
+        monitor.tell(MonitorRecord(.requestBegins, first: UInt64(before + describedLines)))
+    }
+    private func countLines(of change: DeviceChange) {
+        if change.replacePeers { describedLines = 0 }
+        for peer in change.peers { describedLines += 1 + peer.allowedIPs.count }
+    }
+
     func requestEnds() { monitor.tell(MonitorRecord(.requestEnds)) }
 
     private func keep(_ change: DeviceChange) {

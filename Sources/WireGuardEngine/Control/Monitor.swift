@@ -47,14 +47,12 @@ final class Monitor {
 
     private var deaths = RestartBackOff()
     private var restartAt: BootTime?
-    private var unservedSince: BootTime?
-    private var requestSince: BootTime?
+    private var stall = StallWatch()
     private var ending: Int32?
 
     static let peerCapacity = ProtocolLimits.maximumPeers
     /// A real-time signal, so that none is lost in another.
     private static let removalSignal = swg_sigrtmin()
-    private static let stallNanoseconds: UInt64 = 5_000_000_000
 
     /// Everything that can fail at the start fails here, before the caller is told that we run.
     init(_ options: LaunchOptions, readiness: Readiness) throws(SystemError) {
@@ -146,7 +144,7 @@ final class Monitor {
         case .channel: try handleRecords()
         case .life: handleLife()
         case .link: handleLink()
-        case .listener: unservedSince = unservedSince ?? .now
+        case .listener: stall.clientWaits(at: .now)
         case .timer: timer.drain()
         }
     }
@@ -212,10 +210,17 @@ final class Monitor {
         try poll.add(ours, .readable, token: Token.channel.rawValue)
         try poll.add(child.process.descriptor.rawValue, .readable, token: Token.worker.rawValue)
         worker = consume child
-        requestSince = nil
+        stall.workerStarts(configurationBytes: configurationBytes, at: .now)
         if let state = link?.state {
             try channel?.send(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
         }
+    }
+
+    /// What the journal occupies; what was punched out of it does not count.
+    private var configurationBytes: UInt64 {
+        var status = stat()
+        guard fstat(configuration.rawValue, &status) == 0 else { return 0 }
+        return UInt64(clamping: status.st_blocks) &* 512
     }
 
     /// As a user of its own where that is possible; else as ours.
@@ -281,6 +286,7 @@ final class Monitor {
             sockets = nil
             oldSockets = nil
         case .ready:
+            stall.workEnded()
             readiness.succeed()
             log.verbose("ready")
             try watchLink()
@@ -288,10 +294,8 @@ final class Monitor {
             let errno = Errno(Int32(truncatingIfNeeded: record.first))
             readiness.fail("the configuration was refused: \(errno)")
             end(1, "the configuration was refused")
-        case .requestBegins:
-            unservedSince = nil
-            requestSince = .now
-        case .requestEnds: requestSince = nil
+        case .requestBegins: stall.requestBegins(lines: record.first, at: .now)
+        case .requestEnds: stall.workEnded()
         case .timestampSent: floors.raise(record)
         case .keyChanged: try channel?.send(floors.floor(for: record))
         case .interfaceIndex: try answerInterfaceIndex(record)
@@ -346,18 +350,15 @@ final class Monitor {
             restartAt = nil
             try startWorker()
         }
-        // The backlog is empty again: the worker has accepted them.
-        if unservedSince != nil, (try? waitReadable(socket.descriptor.rawValue, milliseconds: 0)) != true {
-            unservedSince = nil
+        if stall.isClientWaiting, (try? waitReadable(socket.descriptor.rawValue, milliseconds: 0)) != true {
+            stall.backlogIsEmpty()
         }
-        let stalled = [unservedSince, requestSince].compactMap { $0 }.min()
-        if let stalled, worker != nil, now.since(stalled) >= Monitor.stallNanoseconds {
-            log.error("a client waited 5 s for the worker: replacing it")
-            unservedSince = now
-            requestSince = nil
+        if let due = stall.deadline, worker != nil, due <= now {
+            log.error("the worker does not answer: replacing it")
+            stall.replaced(at: now)
             _ = try worker?.process.send(SIGKILL)
         }
-        let stallDue = worker == nil ? nil : stalled?.advanced(byNanoseconds: Monitor.stallNanoseconds)
+        let stallDue = worker == nil ? nil : stall.deadline
         try timer.arm(at: [restartAt, stallDue].compactMap { $0 }.min())
     }
 }

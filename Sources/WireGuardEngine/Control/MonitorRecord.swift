@@ -15,7 +15,7 @@ struct MonitorRecord {
         case ready
         /// The first configuration was refused: `first` is the errno.
         case refused
-        /// A UAPI request begins, or has been answered.
+        /// A UAPI request begins, which means `first` lines of work; or has been answered.
         case requestBegins
         case requestEnds
         /// The last TAI64N sent under the key whose public half hashes to `hash`: label and nanoseconds.

@@ -61,12 +61,12 @@ final class UAPIConnection {
         case .hangUp: return false
         case .refused(let errno): output.append(uapiErrno: errno)
         case .get:
-            handler.requestBegins()
+            handler.requestBegins(changing: nil)
             handler.describe(into: &output)
             output.append(uapiErrno: nil)
             handler.requestEnds()
         case .set(let change):
-            handler.requestBegins()
+            handler.requestBegins(changing: change)
             output.append(uapiErrno: handler.apply(change))
             handler.requestEnds()
         }

@@ -10,8 +10,8 @@ protocol UAPIRequestHandler: AnyObject {
     func describe(into answer: inout SecretText)
     /// Applies one `set=1`; nil is success.
     func apply(_ change: DeviceChange) -> Errno?
-    /// Around each request, so that the monitor notices one that is never answered.
-    func requestBegins()
+    /// Around each request, so that the monitor notices one that is never answered; nil asks for the whole device.
+    func requestBegins(changing change: DeviceChange?)
     func requestEnds()
 }
 
