@@ -28,8 +28,10 @@ def measure(path, load):
         if first_echo is not None:
             found["start_to_first_echo_ms"] = first_echo
             found.update(idle(path))
+        before = lost_segments(path)
         for name, options, seconds in (("tcp", [], 3), ("tcp_reverse", ["-R"], 2), ("tcp_8_streams", ["-P", "8"], 2)):
             found.update(bulk(path, name, options, seconds))
+        found["lost_segments"] = max(0, lost_segments(path) - before)
         for kind in ("tcp", "udp"):
             found.update(round_trips(path, load, kind))
         found.update(small_packets(path, load))
@@ -71,11 +73,30 @@ class Costs:
         return machine, *(self.path.cpu_seconds(side) - before for side, before in zip(SIDES, self.engines))
 
 
+def lost_segments(path):
+    """Segments that both ends have sent again, without those that had arrived the first time.
+
+    When a core is busy elsewhere an acknowledgement comes late, TCP sends the last segment once more (a tail loss
+    probe), and the other end says that it had it (DSACK): nobody lost anything.
+    """
+    total = 0
+    for name in (path.client, path.server):
+        counters = {}
+        lines = run("cat", "/proc/net/snmp", "/proc/net/netstat", within=name).splitlines()
+        for head, values in zip(lines[::2], lines[1::2]):
+            counters.update(zip(head.split()[1:], values.split()[1:]))
+        total += int(counters["RetransSegs"]) - int(counters.get("TCPDSACKRecvSegs", 0))
+    return total
+
+
 def bulk(path, name, options, seconds):
     costs = Costs(path)
     text = run("iperf3", "-c", path.address, "-t", str(seconds), "-J", *options, within=path.client, limit=seconds + 30)
     machine, left, right = costs.since()
-    end = json.loads(text)["end"]
+    result = json.loads(text)
+    if "error" in result:
+        raise RuntimeError(f"iperf3: {result['error']}")
+    end = result["end"]
     gigabytes = end["sum_received"]["bytes"] / 1e9
     sender, receiver = (right, left) if "-R" in options else (left, right)
     return {

@@ -4,9 +4,9 @@ import WireGuardCrypto
 
 @testable import WireGuardEngine
 
-/// One lookup among 10 and among 100,000 allowed IPs, and one question to the replay window.
+/// One lookup among 10, 100,000 and 1,000,000 allowed IPs, and one question to the replay window.
 func lookupStages() -> [Stage] {
-    [10, 100_000].map { count in
+    [10, 100_000, 1_000_000].map { count in
         Stage(name: "lookup-\(count)", unitsPerRun: LookupTable.queries) {
             let table = LookupTable(prefixes: count)
             return { table.lookUp() }

@@ -11,7 +11,7 @@ struct Stage {
 }
 
 func runStages(_ arguments: [String]) {
-    let stages = cipherStages() + segmentStages() + lookupStages() + handshakeStages()
+    let stages = cipherStages() + datagramStages() + segmentStages() + lookupStages() + handshakeStages()
     if arguments.count == 3, arguments[0] == "count", let units = Int(arguments[2]) {
         guard let stage = stages.first(where: { $0.name == arguments[1] }) else {
             print("no stage \(arguments[1])")
