@@ -20,11 +20,17 @@ open-avx2-44x1420 12980
 seal-avx2-1x1420 12940
 open-avx2-1x1420 13190
 seal-avx2-44x96 1820
+open-avx2-44x96 1870
 seal-composed-44x1420 14810
 open-composed-44x1420 18380
+seal-composed-1x1420 15190
+open-composed-1x1420 15690
+udp-send-and-receive-44x1452 28
+udp-send-and-receive-1x96 1080
 split-44x1420 1290
 coalesce-44x1420 330
 lookup-10 39
+lookup-1000000 600
 replay-window 57
 mac1-of-an-initiation 5090
 "

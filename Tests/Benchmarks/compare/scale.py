@@ -78,7 +78,7 @@ def idle_tunnels(count):
     for number in range(count):
         seconds.append(timed(lambda: run(
             f"{PROGRAMS}/swg-ns", "attach", "--quiet", "--no-wait", "--engine", "userspace", "--netns", f"n{number}",
-            "--create", f"configurations/t{number}.conf", within="left")))
+            "--create", f"configurations/t{number}.conf")))
     # The gap between one sample and the next is more than what the last of them do after they started.
     time.sleep(5)
     pids = engines()
