@@ -111,7 +111,7 @@ def configuration(tunnel, peers, allowed_each):
 
 def one_device(peers, allowed):
     tunnel = Tunnel(f"{PROGRAMS}/swg-engine", "scale", 0)
-    subprocess.Popen(["ip", "netns", "exec", tunnel.server, "iperf3", "-s"], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(["ip", "netns", "exec", tunnel.server, "iperf3", "-s"], stdout=subprocess.DEVNULL)
     tunnel.start(None)
     for count, each in ((1, 1), (100, 1), (peers, 1), (peers, max(1, allowed // peers))):
         with open("many.conf", "w") as file:
@@ -124,6 +124,7 @@ def one_device(peers, allowed):
         end = json.loads(run("iperf3", "-c", tunnel.address, "-t", "4", "-J", within=tunnel.client))["end"]
         row(words, f"set {setting:.2f} s, shown {getting:.2f} s, {rss:.0f} MB resident, "
                    f"TCP {end['sum_received']['bits_per_second'] / 1e9:.2f} Gbit/s")
+    server.kill()
     tunnel.stop()
 
 
