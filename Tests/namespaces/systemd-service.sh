@@ -14,7 +14,7 @@ cp "$SWG_BIN/swg-ns" "$SWG_BIN/swg-engine" /usr/local/bin/
 mkdir -p /etc/wireguard
 cp "$test_folder/client1.conf" /etc/wireguard/egress.conf
 chmod 600 /etc/wireguard/egress.conf
-cp "$examples/swg-ns@.service" /run/systemd/system/
+cp "$examples/swg-ns@.service" /etc/systemd/system/
 
 # A resolver of the host, of the kind that listens on a socket, and a file that points to it, as Ubuntu has it.
 mkdir -p /run/systemd/resolve /run/nscd
@@ -32,7 +32,7 @@ time.sleep(600)
 PYTHON
 wait_until 5 test -S /run/nscd/socket
 
-cat >/run/systemd/system/fetch.service <<UNIT
+cat >/etc/systemd/system/fetch.service <<UNIT
 [Unit]
 Description=An ordinary service
 [Service]
@@ -61,8 +61,8 @@ mv seen.new seen
 exec sleep 1000
 SCRIPT
 chmod 755 "$test_folder/fetch"
-mkdir /run/systemd/system/fetch.service.d
-cp "$examples/service-in-namespace.conf" /run/systemd/system/fetch.service.d/tunnel.conf
+mkdir -p /etc/systemd/system/fetch.service.d
+cp "$examples/service-in-namespace.conf" /etc/systemd/system/fetch.service.d/tunnel.conf
 systemctl daemon-reload
 
 systemctl start fetch.service || fail "start: $(systemctl status --no-pager fetch.service swg-ns@egress.service)"

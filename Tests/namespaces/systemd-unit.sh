@@ -10,11 +10,11 @@ cp "$SWG_BIN/swg-ns" "$SWG_BIN/swg-engine" /usr/local/bin/
 mkdir -p /etc/wireguard
 cp "$test_folder/client1.conf" /etc/wireguard/egress.conf
 chmod 600 /etc/wireguard/egress.conf
-cp "$examples/swg-ns@.service" /run/systemd/system/
+cp "$examples/swg-ns@.service" /etc/systemd/system/
 # The unit asks for whatever the machine has; what only the engine can show is asked of the engine.
-mkdir "/run/systemd/system/swg-ns@.service.d"
+mkdir "/etc/systemd/system/swg-ns@.service.d"
 printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=200ms\nExecStart=\nExecStart=%s --engine userspace\n' "$(sed -n 's/^ExecStart=//p' "$examples/swg-ns@.service")" \
-    >"/run/systemd/system/swg-ns@.service.d/engine.conf"
+    >"/etc/systemd/system/swg-ns@.service.d/engine.conf"
 systemctl daemon-reload
 inventory >"$test_folder/before"
 unit=swg-ns@egress.service
@@ -28,7 +28,9 @@ gone() {
     same_inventory "$test_folder/before" "$test_folder/after"
 }
 
-systemctl start $unit || fail "start: $(systemctl status --no-pager $unit)"
+# As the README says it.
+systemctl enable --now swg-ns@egress 2>"$test_folder/output" || fail "enable --now: $(cat "$test_folder/output")"
+[ -L /etc/systemd/system/multi-user.target.wants/$unit ] || fail "not enabled for the next boot"
 # Type=notify: the start job ends with READY=1, and by then everything is there.
 reaches || fail "no answer after the start job has ended"
 [ "$(state StatusText)" = "tunnel egress is up" ] || fail "status text: $(state StatusText)"
