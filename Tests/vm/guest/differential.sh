@@ -91,20 +91,22 @@ random_file() { # a configuration for setconf, addconf and syncconf
     } >random.conf
 }
 
-# One line per peer; allowed IPs sorted, for the two keep them in tries of different shape.
-sorted_dump() { # sorted_dump DEVICE
-    ip netns exec "$2" wg show "$1" dump | while IFS=$'\t' read -r first second third fourth rest; do
-        if [[ $fourth == */* ]]; then fourth=$(tr , '\n' <<<"$fourth" | sort | paste -sd,); fi
-        printf '%s\t%s\t%s\t%s\t%s\n' "$first" "$second" "$third" "$fourth" "$rest"
-    done
+# One line per peer in the order told, then one per allowed IP, sorted: the two keep them in tries of different shape.
+sorted_dump() { # sorted_dump DEVICE NAMESPACE
+    ip netns exec "$2" wg show "$1" dump | awk -F '\t' '{
+        count = $4 ~ "/" ? split($4, prefixes, ",") : 0
+        if (count) $4 = ""
+        print NR, "peer", $0
+        for (i = 1; i <= count; i++) print NR, "with", prefixes[i]
+    }' | sort
 }
-sorted_conf() {
-    ip netns exec "$2" wg showconf "$1" | while IFS= read -r line; do
-        case $line in
-        AllowedIPs*) echo "AllowedIPs = $(tr -d ' ' <<<"${line#*=}" | tr , '\n' | sort | paste -sd,)" ;;
-        *) echo "$line" ;;
-        esac
-    done
+sorted_conf() { # sorted_conf DEVICE NAMESPACE
+    ip netns exec "$2" wg showconf "$1" | awk '{
+        if (sub(/^AllowedIPs = /, "")) {
+            count = split($0, prefixes, ", ")
+            for (i = 1; i <= count; i++) print NR, "AllowedIPs", prefixes[i]
+        } else print NR, $0
+    }' | sort
 }
 compare() { # compare ROUND
     [ -z "${SWG_SORT_PEERS:-}" ] || return 0
