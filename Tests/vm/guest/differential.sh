@@ -16,6 +16,10 @@ ip -n driver link add k0 type wireguard
 ip netns exec engine "$engine" e0 2>engine.log
 wait_until 10 wg show e0 || fail "the engine does not start"
 
+# The engine has a port from its start, the driver from the moment it goes up.
+ip netns exec driver wg set k0 listen-port 19999
+ip netns exec engine wg set e0 listen-port 19999
+
 umask 077
 for number in {0..3}; do wg genkey >"private.$number"; done
 for number in {0..2}; do wg genpsk >"psk.$number"; done
@@ -94,6 +98,8 @@ random_file() { # a configuration for setconf, addconf and syncconf
 # One line per peer in the order told, then one per allowed IP, sorted: the two keep them in tries of different shape.
 sorted_dump() { # sorted_dump DEVICE NAMESPACE
     ip netns exec "$2" wg show "$1" dump | awk -F '\t' '{
+        # The public key tells of the private one.
+        if (NR == 1) $1 = ""
         count = $4 ~ "/" ? split($4, prefixes, ",") : 0
         if (count) $4 = ""
         print NR, "peer", $0
