@@ -54,9 +54,9 @@ tcpdump -n -x -r wire 'dst port 51820 and udp[8] = 4' 2>/dev/null | awk '$1 == "
 ok "set applies the difference and keeps the session: handshake, counters, index on the wire"
 
 # The driver takes mark and port one after the other: a port that is taken leaves neither.
-python3 -c 'import socket, time; taker = socket.socket(type=socket.SOCK_DGRAM); taker.bind(("", 51999)); time.sleep(1000)' &
-taker=$!
-wait_until 10 bash -c 'ss -Huln | grep :51999'
+ip link add taker type wireguard
+wg set taker listen-port 51999
+ip link set taker up
 ip netns exec pod wg showconf wg0 >holds
 sed 's/^\[Interface\]/&\nFwMark = 0x55\nListenPort = 51999/; s/= 25/= 26/' changed.conf >refused.conf
 chmod 600 refused.conf
@@ -76,7 +76,7 @@ expect_output 'EADDRINUSE.*ListenPort='
 inventory >after.other
 same_inventory before.other after.other
 ip netns delete other
-kill $taker
+ip link delete taker
 ok "P4: an attach that the driver refuses at the last step leaves nothing"
 
 expect_status 0 swg-ns detach first
