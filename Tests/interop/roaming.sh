@@ -36,6 +36,16 @@ expect_ping b 10.0.0.1
 [ "$(wg show wgb endpoints | cut -f 2)" = 192.0.2.9:1111 ] || fail "D8: answered from $(wg show wgb endpoints)"
 ok "D8: answers leave from the address that was asked"
 
+# What changes elsewhere on a busy machine, in this namespace or in another that is known to it, is no reason to move.
+ip -n a route add blackhole 203.0.113.0/24
+ip -n a addr add 203.0.113.1/32 dev lo
+ip -n a addr del 203.0.113.1/32 dev lo
+ip -n b route add blackhole default metric 9
+ip -n b route del blackhole default metric 9
+expect_ping a 10.0.0.2
+[ "$(wg show wgb endpoints | cut -f 2)" = 192.0.2.9:1111 ] || fail "D8: another route moved it to $(wg show wgb endpoints)"
+ok "D8: routes that do not lead to the peer leave its source alone"
+
 ip -n a addr del 192.0.2.9/24 dev va
 expect_ping a 10.0.0.2
 [ "$(wg show wgb endpoints | cut -f 2)" = 192.0.2.1:1111 ] || fail "D8b: clings to $(wg show wgb endpoints)"

@@ -45,7 +45,7 @@ struct CommandHandshake {
             return TunnelError(
                 .handshake, "\(after): answers came that could not be decrypted",
                 cure:
-                    "compare the keys of both sides: PublicKey here, the peer's public key there, PresharedKey on both")
+                    "compare the keys of both sides: PresharedKey first, then PublicKey here and the peer's own there")
         }
         return TunnelError(
             .handshake, "\(after): no answer at all",

@@ -44,6 +44,8 @@ final class RunEngine {
             program: program, id: id, tun: tun.rawValue, uapi: listener.rawValue,
             configuration: parts.configuration.rawValue, stateDirectory: state.path, life: parts.life.readEnd.rawValue,
             identityFile: parts.identityFile.rawValue, standardError: parts.messages.rawValue,
+            // It tells why there is no handshake (`CommandHandshake.diagnosis`) only when it may talk.
+            logLevel: "verbose",
             // Away from the terminal's signals: the engine has to outlive a Ctrl-C that the command survives.
             ownSession: true
         ).start()

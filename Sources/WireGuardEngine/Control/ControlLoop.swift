@@ -35,6 +35,7 @@ final class ControlLoop {
     private var clocks = ClockWatch()
     /// Peers and allowed IPs of all requests since one replaced them all: at least what the device has.
     private var describedLines = 0
+    private var boot: BootIdentity?
     private var socketsAreOpen = false
     private var armed: BootTime?
     private var reportedTimestamp = TAI64N.zero
@@ -43,7 +44,7 @@ final class ControlLoop {
     init(
         device: Device, monitor: MonitorClient, places: consuming SocketPlaces, wake: consuming EventCounter,
         wakeTransmit: Int32, listener: Int32, shared: consuming SharedState, journal: consuming ConfigurationJournal,
-        log: EngineLog
+        boot: consuming BootIdentity?, log: EngineLog
     ) throws(SystemError) {
         let poll = try EventPoll()
         self.device = device
@@ -55,6 +56,7 @@ final class ControlLoop {
         self.shared = shared
         self.journal = journal
         self.log = log
+        self.boot = boot
         timer = try TimerDescriptor()
         server = UAPIServer(
             listener: listener, poll: poll.descriptor.rawValue, firstToken: ControlLoop.firstClientToken,
@@ -64,6 +66,8 @@ final class ControlLoop {
         try poll.add(monitor.descriptor, .readable, token: Token.monitor.rawValue)
         self.wake = wake
         self.poll = poll
+        let handshakes = HandshakeLog(log)
+        device.observe = { _, event in handshakes.note(event) }
     }
 
     // MARK: the beginning
@@ -139,6 +143,9 @@ final class ControlLoop {
                 if clocks.observe(boot: .now, monotonicNanoseconds: clockNanoseconds(CLOCK_MONOTONIC)) {
                     log.verbose("the machine slept: all sessions are forgotten")
                     device.forgetSessions(at: .now)
+                } else if boot?.hasChanged(at: .now) == true {
+                    log.verbose("this process was moved to another boot: all sessions are forgotten")
+                    device.forgetSessions(at: .now)
                 }
                 server.expire(now: .now)
             }
@@ -172,8 +179,12 @@ final class ControlLoop {
                     goDown()
                 }
             case .routes:
-                device.clearSources()
+                let change = RouteChange(words: (notice.first, notice.second, notice.third))
+                device.clearSources { change.concerns($0) }
                 sender.forgetRefusals()
+            case .machineCopied:
+                log.verbose("this machine is a copy of another: no key of before is used for sending again")
+                device.expireSendingKeys(at: .now)
             default: break
             }
         }

@@ -18,12 +18,14 @@ final class LinkWatch {
     enum News {
         case nothing
         case linkChanged(State)
-        case routesChanged
+        case routesChanged([RouteChange])
         /// The interface no longer exists.
         case gone
     }
 
     private static let bufferBytes = 32 << 10
+    /// More changes at once than this are as good as unknown.
+    private static let maximumRouteChanges = 64
 
     private let tun: Int32
     private let events: FileDescriptor
@@ -68,15 +70,15 @@ final class LinkWatch {
     /// Reads all that has come; what it amounts to.
     func drain() -> News {
         var linkMayHaveChanged = false
-        var routesChanged = false
+        var routes: [RouteChange] = []
         while true {
-            let count = recv(events.rawValue, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+            let (count, isElsewhere) = receive()
             if count < 0 {
                 if errno == EINTR { continue }
                 // ENOBUFS: messages were lost, so everything may have changed.
                 if errno != ENOBUFS { break }
                 linkMayHaveChanged = true
-                routesChanged = true
+                routes = [.unknown]
                 continue
             }
             forEachMessage(count) { type, body in
@@ -86,15 +88,47 @@ final class LinkWatch {
                     if body.count >= 8, body.loadUnaligned(fromByteOffset: 4, as: Int32.self) == index {
                         linkMayHaveChanged = true
                     }
-                default: routesChanged = true
+                default:
+                    // Routes of the namespace that the TUN is in, or of another: not ours.
+                    guard !isElsewhere, let change = RouteChange(messageType: type, body: body),
+                        !routes.contains(change)
+                    else { return }
+                    routes.append(change)
                 }
             }
         }
+        if routes.count > LinkWatch.maximumRouteChanges { routes = [.unknown] }
         if linkMayHaveChanged {
             let news = refresh()
             if case .nothing = news {} else { return news }
         }
-        return routesChanged ? .routesChanged : .nothing
+        return routes.isEmpty ? .nothing : .routesChanged(routes)
+    }
+
+    /// One message, and whether it tells of another namespace than this one: only those come with an nsid.
+    private func receive() -> (count: Int, isElsewhere: Bool) {
+        var piece = iovec(iov_base: buffer.baseAddress, iov_len: buffer.count)
+        var control = InlineArray<8, UInt64>(repeating: 0)
+        return withUnsafeMutableBytes(of: &control) { control in
+            withUnsafeMutablePointer(to: &piece) { piece in
+                var message = msghdr()
+                message.msg_iov = piece
+                message.msg_iovlen = 1
+                message.msg_control = control.baseAddress
+                message.msg_controllen = control.count
+                let count = recvmsg(events.rawValue, &message, Int32(MSG_DONTWAIT))
+                if count < 0 { return (count, false) }
+                var isElsewhere = false
+                var next = swg_cmsg_first(&message)
+                while let part = next {
+                    if part.pointee.cmsg_level == SOL_NETLINK, part.pointee.cmsg_type == NETLINK_LISTEN_ALL_NSID {
+                        isElsewhere = true
+                    }
+                    next = swg_cmsg_next(&message, part)
+                }
+                return (count, isElsewhere)
+            }
+        }
     }
 
     /// Asks what the link is like now. Waits for whoever holds the kernel's lock of network configuration.

@@ -17,7 +17,7 @@ import Synchronization
 /// an authenticated packet in between it waits longer and longer before the next.
 final class Monitor {
     private enum Token: UInt64 {
-        case signals, worker, channel, life, link, listener, timer
+        case signals, worker, channel, life, link, listener, timer, machine
     }
 
     private let options: LaunchOptions
@@ -36,6 +36,8 @@ final class Monitor {
     private var floors: TimestampFloors
     private var link: LinkWatch?
     private var isLinkWatched = false
+    /// Nil where there is no sysfs to tell.
+    private var machine: MachineCopyWatch?
     private let readiness: Readiness
 
     private var worker: ChildProcess?
@@ -122,6 +124,8 @@ final class Monitor {
         try poll.add(socket.descriptor.rawValue, [.readable, .edgeTriggered], token: Token.listener.rawValue)
         if life >= 0 { try poll.add(life, .readable, token: Token.life.rawValue) }
         if options.tunLayout == nil { try watchLink() }
+        machine = try? MachineCopyWatch()
+        if let number = machine?.descriptor { try poll.add(number, .readable, token: Token.machine.rawValue) }
         socket.watchRemoval(signal: Monitor.removalSignal)
         Confine.monitor(log)
         try startWorker()
@@ -145,6 +149,8 @@ final class Monitor {
         case .life: handleLife()
         case .link: handleLink()
         case .listener: stall.clientWaits(at: .now)
+        case .machine:
+            if machine?.drain() == true { try channel?.send(MonitorRecord(.machineCopied)) }
         case .timer: timer.drain()
         }
     }
@@ -181,7 +187,11 @@ final class Monitor {
         switch news {
         case .linkChanged(let state):
             _ = try? channel?.send(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
-        case .routesChanged: _ = try? channel?.send(MonitorRecord(.routes))
+        case .routesChanged(let changes):
+            for change in changes {
+                let (first, second, third) = change.words
+                _ = try? channel?.send(MonitorRecord(.routes, first: first, second: second, third: third))
+            }
         case .gone: end(0, "the interface is gone")
         case .nothing, nil: break
         }

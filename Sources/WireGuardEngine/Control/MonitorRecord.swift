@@ -30,8 +30,10 @@ struct MonitorRecord {
         case sockets = 32
         /// `first` is the MTU, `second` 1 when up.
         case link
-        /// Routes or addresses of the birthplace changed: sticky sources may be wrong.
+        /// A route or an address of the birthplace changed (`RouteChange.words`): sticky sources may be wrong.
         case routes
+        /// The machine is a copy of another: its keys may be in use twice (S8).
+        case machineCopied
         /// The greatest timestamp ever sent under the key.
         case timestampFloor
     }

@@ -44,6 +44,7 @@ enum Worker {
     private static func serve(_ log: EngineLog, _ known: TunDevice.Layout?) throws(SystemError) -> Never {
         // Compiled before privileges go: libseccomp wants a memfd and memory.
         let filter = try Confine.filter()
+        let boot = try? BootIdentity()
         try Confine.worker(parent: getppid())
         for handed in Handed.allCases { swg_fcntl(handed.rawValue, F_SETFD, Int(FD_CLOEXEC)) }
 
@@ -97,7 +98,7 @@ enum Worker {
         let control = try ControlLoop(
             device: device, monitor: monitor, places: places, wake: wakeControl, wakeTransmit: wakeTransmit,
             listener: Handed.listener.rawValue, shared: shared,
-            journal: ConfigurationJournal(FileDescriptor(owning: Handed.configuration.rawValue)), log: log)
+            journal: ConfigurationJournal(FileDescriptor(owning: Handed.configuration.rawValue)), boot: boot, log: log)
         if let refusal = control.restore() ?? control.goUp() {
             monitor.tell(MonitorRecord(.refused, first: UInt64(refusal.rawValue)))
             _exit(refusedStatus)

@@ -31,8 +31,17 @@ extension Device {
     /// The sockets are new: no cached source address holds (checklist D8, A6).
     func clearSources() { for peer in peers { peer.pointee.clearSource() } }
 
+    /// Of the peers whose path is in doubt; one load each for the others.
+    func clearSources(where isInDoubt: (DatagramPath) -> Bool) {
+        for peer in peers {
+            if let path = peer.pointee.path, isInDoubt(path) { peer.pointee.clearSource() }
+        }
+    }
+
     private func setPrivateKey(_ key: PrivateKey?) {
         if key == privateKey { return }
+        // With the first identity comes the chance of a handshake: what waited for one asks for it.
+        let sendsStaged = privateKey == nil && key != nil && record.pointee.isUp.load(ordering: .relaxed)
         let newPublicKey = key?.publicKey
         if let newPublicKey, let ourselves = peerByKey[newPublicKey] {
             peers.removeAll { $0 == ourselves }
@@ -43,6 +52,7 @@ extension Device {
         for peer in peers {
             precomputeStaticStatic(of: peer)
             expireSendingKeys(of: peer)
+            if sendsStaged { post(.flush, peer) }
         }
     }
 

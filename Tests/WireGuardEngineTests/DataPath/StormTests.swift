@@ -16,7 +16,7 @@ import WireGuardTestSupport
     private static let seconds = getenv("SWG_STORM_SECONDS").flatMap { Double(String(cString: $0)) } ?? 2
 
     private static func change(
-        _ device: StormDevice, to other: StormDevice, inner: String, preshared: PresharedKey? = nil,
+        _ device: ThreadedDevice, to other: ThreadedDevice, inner: String, preshared: PresharedKey? = nil,
         keepalive: UInt16 = 0
     ) -> DeviceChange {
         var peer = PeerChange(publicKey: other.privateKey.publicKey)
@@ -36,7 +36,7 @@ import WireGuardTestSupport
         private let mayRun = Atomic<Bool>(true)
         private let isOver = Atomic<Bool>(false)
 
-        init(_ device: StormDevice, from source: String, to destination: String) throws {
+        init(_ device: ThreadedDevice, from source: String, to destination: String) throws {
             let inside = device.inside
             let packets = [40, 500, 1392].map { Packet.ipv4(from: source, to: destination, payload: $0) }
             try WorkerThread.start("storm-program") { [self] in
@@ -61,7 +61,7 @@ import WireGuardTestSupport
 
     @Test
     func `set, remove, rekey, down, up and new sockets under traffic: no race, and the tunnel comes back`() throws {
-        let (a, b) = (try StormDevice(), try StormDevice())
+        let (a, b) = (try ThreadedDevice(), try ThreadedDevice())
         let sides = [(a, b, "10.0.0.2"), (b, a, "10.0.0.1")]
         for (device, other, inner) in sides {
             let change = StormTests.change(device, to: other, inner: inner)
@@ -105,7 +105,7 @@ import WireGuardTestSupport
     }
 
     private func disturb(
-        _ device: StormDevice, _ other: StormDevice, _ inner: String, _ generator: inout SeededGenerator
+        _ device: ThreadedDevice, _ other: ThreadedDevice, _ inner: String, _ generator: inout SeededGenerator
     ) {
         let key = other.privateKey.publicKey
         let whole = StormTests.change(device, to: other, inner: inner)

@@ -184,6 +184,20 @@ import WireGuardModel
         #expect(pair.b.delivered.count == 2)
     }
 
+    @Test func `S7: with the first private key, what waits for a handshake asks for one at once`() {
+        let pair = VirtualPair()
+        var change = DeviceChange()
+        change.privateKey = .remove
+        pair.a.apply(change, at: pair.now)
+        pair.send(from: pair.a)
+        pair.settle()
+        #expect(pair.b.delivered.isEmpty)
+        change.privateKey = .set(pair.a.privateKey)
+        pair.a.apply(change, at: pair.now)
+        pair.settle()
+        #expect(pair.b.delivered.count == 1)
+    }
+
     @Test func `S7: the same private key again changes nothing, a new preshared key not the live session`() {
         let pair = VirtualPair()
         pair.connect()

@@ -1,4 +1,5 @@
 import IPAddressing
+import WireGuardCrypto
 import WireGuardTestSupport
 
 @testable import WireGuardEngine
@@ -15,9 +16,9 @@ struct SimulatedNetwork {
     var delay: ClosedRange<UInt64> = 1_000_000...2_000_000
     /// Pairs of device numbers that cannot reach each other.
     var partitions: Set<[Int]> = []
+    /// Who listens where, for an attacker who knows.
+    var publicKeys: [Endpoint: PublicKey] = [:]
     private var recorded: [Datagram] = []
-
-    static let perfect = SimulatedNetwork()
 
     mutating func becomeRandom(_ generator: inout SeededGenerator) {
         func some(_ limit: Int) -> Int { generator.oneIn(2) ? 0 : generator.below(limit) }
@@ -45,12 +46,36 @@ struct SimulatedNetwork {
             // From where it came, or it would be an attacker who wins races, against whom endpoints roam.
             arriving.append((randomDelay(&generator) + 3_000_000_000, recorded[generator.below(recorded.count)]))
         }
+        if generator.below(1000) < forged, let spliced = splice(datagram, &generator) {
+            arriving.append((randomDelay(&generator), spliced))
+        }
         if generator.below(1000) < forged {
             var forgery = datagram
             forgery.bytes = [UInt8(1 + generator.below(4)), 0, 0, 0] + generator.bytes(28 + generator.below(120))
             arriving.append((randomDelay(&generator), forgery))
         }
         return arriving
+    }
+
+    /// What anybody can make who knows the receiver's public key: a real handshake message whose last sealed part is
+    /// garbage, under a first MAC that is right, from elsewhere.
+    private func splice(_ datagram: Datagram, _ generator: inout SeededGenerator) -> Datagram? {
+        guard let kind = datagram.kind, let key = publicKeys[datagram.destination] else { return nil }
+        var copy = datagram
+        switch kind {
+        case .initiation: copy.bytes[Message.Initiation.encryptedTimestamp + generator.below(28)] ^= 1
+        case .response: copy.bytes[Message.Response.encryptedNothing + generator.below(16)] ^= 1
+        case .cookieReply, .data: return nil
+        }
+        copy.source = Endpoint(address: copy.source.address, port: UInt16(1 + generator.below(65535)))
+        copy.bytes.withUnsafeMutableBytes { bytes in
+            let end = bytes.count - Message.macsByteCount
+            DerivedKeys.withKey(.mac1, of: key) { derived in
+                BLAKE2s.mac(
+                    key: derived, UnsafeRawBufferPointer(rebasing: bytes[..<end]), into: bytes.baseAddress! + end)
+            }
+        }
+        return copy
     }
 
     private func randomDelay(_ generator: inout SeededGenerator) -> UInt64 {

@@ -8,7 +8,10 @@ import WireGuardTestSupport
 /// The devices as they are at first, what is observed of them, and what programs want to send.
 extension Simulation {
     func configure() {
-        for device in devices { observe(device) }
+        for device in devices {
+            observe(device)
+            network.publicKeys[device.virtual.address] = device.virtual.publicKey
+        }
         for (first, second) in pairs {
             let psk = generator.oneIn(3) ? generator.presharedKey() : nil
             for (mine, theirs) in [(devices[first], devices[second]), (devices[second], devices[first])] {

@@ -170,7 +170,7 @@ final class Simulation {
 
     private func heal() {
         isHealed = true
-        network = .perfect
+        network = SimulatedNetwork()
         for device in devices where !device.isUp { setUp(device, true) }
         drain()
     }

@@ -14,7 +14,7 @@ import WireGuardModel
 /// the TUN: one packet, one message.
 ///
 /// The loops end with their process only, so nothing here is ever freed.
-final class StormDevice: @unchecked Sendable {
+final class ThreadedDevice: @unchecked Sendable {
     typealias Order = @Sendable (Device) -> Void
 
     let privateKey = PrivateKey.generate()
@@ -66,13 +66,13 @@ final class StormDevice: @unchecked Sendable {
         try openSockets(port: 0)
         let transmitAddress = UInt(bitPattern: transmit)
         let receiveAddress = UInt(bitPattern: receive)
-        try WorkerThread.start("storm-tx") {
+        try WorkerThread.start("test-tx") {
             UnsafeMutablePointer<TransmitLoop>(bitPattern: transmitAddress)!.pointee.run()
         }
-        try WorkerThread.start("storm-rx") {
+        try WorkerThread.start("test-rx") {
             UnsafeMutablePointer<ReceiveLoop>(bitPattern: receiveAddress)!.pointee.run()
         }
-        try WorkerThread.start("storm-control") { self.control() }
+        try WorkerThread.start("test-control") { self.control() }
     }
 
     /// Control does it, in its own time.
@@ -93,6 +93,18 @@ final class StormDevice: @unchecked Sendable {
             UnsafeMutablePointer<Atomic<Bool>>(bitPattern: address)!.pointee.store(true, ordering: .releasing)
         }
         while !isDone.pointee.load(ordering: .acquiring) { usleep(200) }
+    }
+
+    /// A packet as the namespace sends it.
+    func inject(_ packet: [UInt8]) { #expect(write(inside, packet, packet.count) == packet.count) }
+
+    /// The next packet for the namespace; empty when none comes within two seconds.
+    func packet() -> [UInt8] {
+        var entry = pollfd(fd: inside, events: Int16(POLLIN), revents: 0)
+        guard poll(&entry, 1, 2000) == 1 else { return [] }
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        let count = read(inside, &buffer, buffer.count)
+        return Array(buffer.prefix(max(0, count)))
     }
 
     // MARK: control's thread
