@@ -17,10 +17,16 @@ struct TestSocket: ~Copyable {
     let descriptor: FileDescriptor
     private var receiver: DatagramReceiver
 
-    init(protocol number: Int32 = Int32(IPPROTO_UDP)) throws {
+    init() throws {
         let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
-        descriptor = FileDescriptor(owning: try systemCall("socket") { socket(AF_INET, type, number) })
-        let place = descriptor.rawValue
+        let descriptor = FileDescriptor(owning: try systemCall("socket") { socket(AF_INET, type, 0) })
+        try TestSocket.configure(descriptor.rawValue)
+        let buffers = try PageRegion(byteCount: DatagramReceiver.regionBytes)
+        self.descriptor = descriptor
+        receiver = DatagramReceiver(buffers: buffers)
+    }
+
+    private static func configure(_ place: Int32) throws {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
@@ -28,10 +34,9 @@ struct TestSocket: ~Copyable {
         var on: Int32 = 1
         setsockopt(place, Int32(IPPROTO_IP), IP_RECVTOS, &on, 4)
         setsockopt(place, Int32(IPPROTO_IP), IP_PKTINFO, &on, 4)
-        if number == Int32(IPPROTO_UDP) { setsockopt(place, Int32(IPPROTO_UDP), UDP_GRO, &on, 4) }
+        setsockopt(place, Int32(IPPROTO_UDP), UDP_GRO, &on, 4)
         var size: Int32 = 4 << 20
         setsockopt(place, SOL_SOCKET, SO_RCVBUF, &size, 4)
-        receiver = DatagramReceiver(buffers: try PageRegion(byteCount: DatagramReceiver.regionBytes))
     }
 
     var endpoint: Endpoint {

@@ -103,6 +103,8 @@ import WireGuardModel
         #expect(train.count == 6 && train.allSatisfy { $0.bytes.count == 148 })
         train[1].bytes[100] ^= 1
         train[3].bytes[5] ^= 1
+        // Two initiations within 20 ms would be one too many (T2).
+        usleep(25_000)
         peer.virtual.device.expireSendingKeys(at: peer.now)
         peer.virtual.outbox = []
         peer.virtual.runTransmit([packets[0]], at: peer.now.boot)

@@ -65,21 +65,6 @@ import WireGuardModel
         #expect(came3.map(\.segmentBytes) == [64])
     }
 
-    /// UDP-Lite knows no segmentation: the kernel says EIO, as it does for a device that cannot.
-    @Test func `D15: EIO ends trains on this socket, not the datagrams`() throws {
-        guard var target = try? TestSocket(protocol: 136), let source = try? TestSocket(protocol: 136) else {
-            print("skipped: this kernel has no UDP-Lite")
-            return
-        }
-        var sender = DatagramSender(ipv4: source.descriptor.rawValue, ipv6: -1)
-        for _ in 0..<2 {
-            let outcome = send(&sender, train(4, 64), 64, to: target.endpoint)
-            #expect(outcome.error == 0 && outcome.sentBytes == 256)
-            let came4 = target.take(atLeast: 4)
-            #expect(came4.map(\.bytes) == (0..<4).map { [UInt8](repeating: $0, count: 64) })
-        }
-    }
-
     @Test func `D15: a full queue is waited for a moment, and then the rest of the train is dropped and told`() throws {
         var pair: [Int32] = [0, 0]
         // A socket whose queue nobody empties stands in for a path that is full.

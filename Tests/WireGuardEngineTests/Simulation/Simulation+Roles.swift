@@ -76,7 +76,7 @@ extension Simulation: InterleavingScheduler {
             context.blockedAt = nil
         } else if mode != .inTurn, !isFinishing, generator.oneIn(3) {
             suspensionCount += 1
-            if mode == .heldUp, generator.oneIn(16) {
+            if mode == .heldUp, !isHealed, generator.oneIn(16) {
                 context.heldUntil = clock + generator.next() % (generator.oneIn(8) ? 3 * Simulation.second : 50_000_000)
                 queue.push(context.heldUntil, .release)
             }
