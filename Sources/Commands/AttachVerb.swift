@@ -16,15 +16,32 @@ extension Verb {
         let request = try attachRequest(invocation)
         let isService = invocation.arguments.has(.foreground)
         let report: AttachReport
-        do throws(TunnelError) {
-            report = try invocation.keeper.attach(request)
+        do {
+            report = try attach(request, invocation)
         } catch {
-            if isService { ServiceManager.notify(failure: error.description) }
+            if isService { ServiceManager.notify(failure: "\(error)") }
             throw error
         }
         try show(report, request, invocation.output)
         guard isService, !request.dryRun else { return 0 }
         return try Foreground.stay(report, invocation)
+    }
+
+    private static func attach(_ request: AttachRequest, _ invocation: Invocation) throws -> AttachReport {
+        do {
+            let report = try invocation.keeper.attach(request)
+            if !request.dryRun {
+                let file = report.configurationPath.map { " from \(printable($0))" } ?? ""
+                invocation.log(
+                    "attached \(report.interface) in \(request.target)\(file), \(words(for: report.backend))",
+                    of: report.id)
+                for warning in report.warnings { invocation.log("warning: \(warning)", of: report.id) }
+            }
+            return report
+        } catch {
+            if !request.dryRun { invocation.logFailure("attach to \(request.target): \(error)", of: request.id) }
+            throw error
+        }
     }
 
     private static func attachRequest(_ invocation: Invocation) throws -> AttachRequest {
@@ -74,9 +91,10 @@ extension Verb {
         for notice in report.notices { output.notice(notice) }
         if output.isJSON { return try output.json(AttachDocument(report, dryRun: request.dryRun)) }
         if output.isQuiet { return }
-        let reason = report.backendReason.map { " (\($0))" } ?? ""
+        let reason = report.backendReason.map { ", because \($0)" } ?? ""
         let verb = request.dryRun ? "would attach" : "attached"
-        output.line("\(verb) \(report.id): \(report.interface) in \(request.target), by the \(report.backend)\(reason)")
+        output.line("\(verb) \(report.id): \(report.interface) in \(request.target)")
+        output.line("  backend    \(words(for: report.backend))\(reason)")
         output.line("  addresses  \(report.addresses.map(\.description).joined(separator: ", "))")
         output.line("  routes     \(report.routes.map(\.description).joined(separator: ", "))")
         output.line("  mtu        \(report.mtu)")
@@ -85,6 +103,15 @@ extension Verb {
         }
         if let seconds = report.handshakeSeconds {
             output.line("  handshake  after \(Int(seconds * 1000)) ms")
+        }
+    }
+}
+
+extension Verb {
+    static func words(for backend: BackendKind) -> String {
+        switch backend {
+        case .kernel: "the kernel's WireGuard"
+        case .userspace: "our engine in userspace"
         }
     }
 }

@@ -8,6 +8,7 @@ extension Verb {
         var report = TeardownReport()
         for id in try tunnelsToDetach(invocation) {
             let one = try invocation.keeper.detachWithHooks(id)
+            invocation.log(one, "detach", of: id)
             report.removed += one.removed
             report.errors += one.errors
         }
@@ -42,7 +43,9 @@ extension Verb {
         name: "gc", synopsis: "", summary: "Clean up what crashes, reboots and deleted namespaces have left.",
         maximumPositional: 0
     ) { invocation in
-        try show(try invocation.keeper.collectGarbage(), invocation.output, nothing: "nothing to clean up")
+        let report = try invocation.keeper.collectGarbage()
+        invocation.log(report, "gc")
+        return try show(report, invocation.output, nothing: "nothing to clean up")
     }
 }
 

@@ -21,9 +21,11 @@ enum Foreground {
         if engineEnded {
             let text = "the engine of tunnel \(report.id) has ended"
             invocation.output.error(text)
+            invocation.logFailure(text, of: report.id)
             ServiceManager.notify(failure: text)
         }
         let teardown = try invocation.keeper.detachWithHooks(report.id)
+        invocation.log(teardown, "detach", of: report.id)
         for error in teardown.errors { invocation.output.error(error.description) }
         return engineEnded || !teardown.errors.isEmpty ? 1 : 0
     }

@@ -90,24 +90,25 @@ struct UsageError: Error, Equatable, CustomStringConvertible {
 
 /// The word with the fewest edits, if that is few enough to be a slip.
 func closest(to word: String, among candidates: [String]) -> String? {
+    guard !word.isEmpty else { return nil }
     let ranked = candidates.map { (word: $0, edits: editDistance(word, $0)) }
     guard let best = ranked.min(by: { $0.edits < $1.edits }) else { return nil }
-    return best.edits <= max(2, word.utf8.count / 3) || best.word.hasPrefix(word) ? best.word : nil
+    return best.edits <= word.utf8.count / 3 || best.word.hasPrefix(word) ? best.word : nil
 }
 
-/// Levenshtein's distance over bytes.
+/// Levenshtein's distance over bytes, with two neighbours that changed places as one edit.
 func editDistance(_ first: String, _ second: String) -> Int {
     let left = Array(first.utf8)
     let right = Array(second.utf8)
-    var row = Array(0...right.count)
+    var rows = [Array(0...right.count)]
     for (i, a) in left.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
+        var row = [i + 1]
         for (j, b) in right.enumerated() {
-            let above = row[j + 1]
-            row[j + 1] = min(above + 1, row[j] + 1, diagonal + (a == b ? 0 : 1))
-            diagonal = above
+            var best = min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (a == b ? 0 : 1))
+            if i > 0, j > 0, a == right[j - 1], left[i - 1] == b { best = min(best, rows[i - 1][j - 1] + 1) }
+            row.append(best)
         }
+        rows.append(row)
     }
-    return row[right.count]
+    return rows[left.count][right.count]
 }

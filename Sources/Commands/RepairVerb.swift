@@ -2,9 +2,9 @@ import Tunnels
 
 extension Verb {
     static let repair = Verb(
-        name: "repair", synopsis: "[TUNNEL]",
+        name: "repair", synopsis: "[TUNNEL [CONFIG]]",
         summary: "Bring a dead engine's tunnel back; replace a live engine by the installed program.",
-        options: [.replace]
+        options: [.replace], maximumPositional: 2
     ) { invocation in
         let replaces = invocation.arguments.has(.replace)
         var ids: [TunnelID] = []
@@ -13,13 +13,19 @@ extension Verb {
         } else {
             ids = try invocation.keeper.list().map(\.id)
         }
+        var source: ConfigurationSource?
+        if invocation.arguments.positional.count == 2 {
+            source = try ConfigurationChoice.source(invocation.arguments.positional[1])
+        }
         var documents: [RepairDocument] = []
         for id in ids {
             do {
-                let report = try invocation.keeper.repair(id, replacingEngine: replaces)
+                let report = try invocation.keeper.repair(id, replacingEngine: replaces, from: source)
+                if report.outcome != .healthy { invocation.log("repair: \(report.outcome.rawValue)", of: id) }
                 for warning in report.warnings { invocation.output.warning(warning) }
                 documents.append(RepairDocument(id: id.text, outcome: report.outcome.rawValue, error: nil))
             } catch {
+                invocation.logFailure("repair: \(error)", of: id)
                 documents.append(RepairDocument(id: id.text, outcome: "failed", error: "\(error)"))
             }
         }

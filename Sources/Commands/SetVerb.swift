@@ -11,7 +11,15 @@ extension Verb {
         if invocation.arguments.positional.count == 2 {
             source = try ConfigurationChoice.source(invocation.arguments.positional[1])
         }
-        let report = try invocation.keeper.reload(id, from: source)
+        let report: ReloadReport
+        do {
+            report = try invocation.keeper.reload(id, from: source)
+        } catch {
+            invocation.logFailure("set: \(error)", of: id)
+            throw error
+        }
+        if !report.applied.isEmpty { invocation.log("set: applied \(report.applied.joined(separator: "; "))", of: id) }
+        for change in report.notApplied { invocation.logFailure("set: not applied: \(change)", of: id) }
         for warning in report.warnings { invocation.output.warning(warning) }
         if invocation.output.isJSON {
             try invocation.output.json(SetDocument(report))

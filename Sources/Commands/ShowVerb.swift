@@ -32,12 +32,16 @@ extension Verb {
 
     /// Through locked memory: WG_HIDE_KEYS=never shows keys, as with wg(8).
     private static func print(_ shown: [ShownTunnel]) throws {
-        let showsKeys = getenv("WG_HIDE_KEYS").map { String(cString: $0) } == "never"
+        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+        let showsKeys = variable("WG_HIDE_KEYS") == "never"
+        let style = TerminalStyle.chosen(
+            colourMode: variable("WG_COLOR_MODE"), noColour: variable("NO_COLOR"), isTerminal: isatty(1) == 1)
         var text = SecretText()
         for (index, tunnel) in shown.enumerated() {
             if index > 0 { text.append("\n") }
             text.append(
-                wgShow: tunnel.status, interface: tunnel.record.interface, showsKeys: showsKeys, notes: tunnel.notes)
+                wgShow: tunnel.status, interface: tunnel.record.interface, showsKeys: showsKeys, notes: tunnel.notes,
+                style: style)
         }
         try text.withBytes { (bytes) throws(SystemError) in
             var rest = bytes

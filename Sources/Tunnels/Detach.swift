@@ -56,7 +56,7 @@ extension UndoStep.Action {
     /// A namespace's numbers and a process's pid mean something else after a reboot.
     var needsSameBoot: Bool {
         switch self {
-        case .deleteLink, .setLinkDown, .endProcess, .deleteNamespace: true
+        case .deleteLink, .setLinkDown, .endProcess, .deleteNamespace, .restoreSetting: true
         default: false
         }
     }

@@ -87,7 +87,9 @@ extension TunnelKeeper {
         guard let source = source ?? record.configurationPath.map({ .file($0) }) else {
             throw TunnelError(
                 .configurationFile, "tunnel \(record.id) was made from a pipe, and keys are kept in no state file",
-                cure: "give its configuration, or attach it again")
+                cure:
+                    "give the configuration once more: swg-ns set \(record.id) CONFIG (a path, or - for standard input)"
+            )
         }
         var options = PlanOptions(interface: try InterfaceName(record.interface))
         options.mtu = record.requestedMTU

@@ -30,8 +30,12 @@ public struct RepairReport: Sendable {
 }
 
 extension TunnelKeeper {
-    /// - Parameter replacingEngine: replace a live engine even if it runs the installed program.
-    public func repair(_ id: TunnelID, replacingEngine: Bool = false) throws(TunnelError) -> RepairReport {
+    /// - Parameters:
+    ///   - replacingEngine: replace a live engine even if it runs the installed program.
+    ///   - source: what to make a lost device from; nil is the file it was made from.
+    public func repair(
+        _ id: TunnelID, replacingEngine: Bool = false, from source: ConfigurationSource? = nil
+    ) throws(TunnelError) -> RepairReport {
         let interruption = Interruption()
         defer { interruption.end() }
         guard let lock = try state.lock(id, wait: true) else {
@@ -62,17 +66,23 @@ extension TunnelKeeper {
             try replaceEngine(&record, engine, program)
             return RepairReport(id: id, outcome: .replaced)
         }
-        let warnings = try remake(&record, target, birthplace)
+        let warnings = try remake(&record, target, birthplace, source)
         return RepairReport(id: id, outcome: .remade, warnings: warnings)
     }
 
     /// Removes what is left of the device and makes it again. A failure leaves the tunnel as broken as it was,
     /// with its journal: nothing of the namespace is given up.
     private func remake(
-        _ record: inout TunnelRecord, _ target: TargetNetwork, _ birthplace: Birthplace
+        _ record: inout TunnelRecord, _ target: TargetNetwork, _ birthplace: Birthplace, _ source: ConfigurationSource?
     ) throws(TunnelError) -> [String] {
         let id = try TunnelID(record.id)
-        var plan = try plan(of: record)
+        guard source != nil || record.configurationPath != nil else {
+            throw TunnelError(
+                .configurationFile,
+                "tunnel \(id) was made from a pipe, and its engine, which alone had the key, has ended",
+                cure: "give the configuration once more: swg-ns repair \(id) CONFIG (a path, or - for standard input)")
+        }
+        var plan = try plan(of: record, from: source)
         guard plan.publicKey.base64 == record.publicKey else {
             throw TunnelError(
                 .configuration, "the file has another private key now than tunnel \(id)",

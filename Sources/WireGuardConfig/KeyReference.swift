@@ -76,7 +76,8 @@ extension KeyReference.Place: CustomStringConvertible {
 }
 
 extension KeyReference.Use {
-    fileprivate var name: String {
+    /// The configuration's word for it.
+    public var name: String {
         switch self {
         case .privateKey: "PrivateKey"
         case .presharedKey: "PresharedKey"

@@ -43,6 +43,9 @@ struct ParsedArgumentsTests {
         #expect(closest(to: "attahc", among: ["attach", "detach", "list"]) == "attach")
         #expect(closest(to: "chekc", among: ["attach", "check"]) == "check")
         #expect(closest(to: "zzzzzz", among: ["attach", "check"]) == nil)
+        #expect(closest(to: "foo", among: ["log", "run"]) == nil)
+        #expect(closest(to: "", among: ["log", "run"]) == nil)
+        #expect(closest(to: "rpair", among: ["run", "repair"]) == "repair")
         #expect(editDistance("kitten", "sitting") == 3)
     }
 }

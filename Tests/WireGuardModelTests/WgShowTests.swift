@@ -50,4 +50,22 @@ import WireGuardTestSupport
 
                 """)
     }
+
+    static let choices: [(String?, String?, Bool, Bool)] = [
+        (nil, nil, true, true), (nil, nil, false, false), ("always", "1", false, true), ("never", nil, true, false),
+        (nil, "1", true, false), (nil, "", true, true), ("auto", nil, false, false),
+    ]
+
+    @Test(arguments: choices)
+    func `WG_COLOR_MODE goes before NO_COLOR, and that before the terminal`(
+        mode: String?, none: String?, isTerminal: Bool, isColoured: Bool
+    ) {
+        #expect(
+            TerminalStyle.chosen(colourMode: mode, noColour: none, isTerminal: isTerminal).isColoured == isColoured)
+    }
+
+    @Test func `units are coloured as in wg`() {
+        #expect(WgShow.bytes(1239, .coloured) == "1.21 \u{1b}[36mKiB\u{1b}[0m")
+        #expect(WgShow.duration(61, .coloured) == "1 \u{1b}[36mminute\u{1b}[0m, 1 \u{1b}[36msecond\u{1b}[0m")
+    }
 }

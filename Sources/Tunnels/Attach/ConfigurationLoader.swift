@@ -62,7 +62,7 @@ enum ConfigurationLoader {
             key = try KeyFile.read(absolute, options)
             secretPaths.append(absolute)
         case .command(let command):
-            key = try KeyFile.output(of: command)
+            key = try KeyCommand.output(of: command, for: reference)
         }
         do throws(ConfigurationErrors) {
             try configuration.substitute(reference, text: key.bytes)
@@ -116,9 +116,11 @@ final class KeyFile: @unchecked Sendable {
     }
 
     /// What a descriptor says until its end, once.
-    static func read(from number: Int32, _ label: String, capacity: Int = 64 << 10, mode: mode_t = 0)
-        throws(SystemError) -> KeyFile
-    {
+    ///
+    /// - Parameter deadline: ETIMEDOUT when the end has not come by then.
+    static func read(
+        from number: Int32, _ label: String, capacity: Int = 64 << 10, mode: mode_t = 0, deadline: BootTime? = nil
+    ) throws(SystemError) -> KeyFile {
         var buffer = LockedBuffer(byteCount: max(capacity, 1))
         var count = 0
         while true {
@@ -130,38 +132,16 @@ final class KeyFile: @unchecked Sendable {
                 larger.bytes.copyMemory(from: UnsafeRawBufferPointer(buffer.bytes))
                 buffer = larger
             }
+            if let deadline {
+                let remaining = Int32(clamping: (deadline.since(BootTime.now) + 999_999) / 1_000_000)
+                guard try waitReadable(number, milliseconds: remaining) else {
+                    throw SystemError(call: "read", object: label, errno: Errno(ETIMEDOUT))
+                }
+            }
             let room = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[count...])
             let chunk = try systemCall("read", label) { Glibc.read(number, room.baseAddress, room.count) }
             if chunk == 0 { return KeyFile(buffer, count: count, mode: mode) }
             count += chunk
-        }
-    }
-
-    /// `PrivateKeyCommand=`: what a shell command prints. Ten seconds.
-    static func output(of command: String) throws(TunnelError) -> KeyFile {
-        do throws(SystemError) {
-            let pipe = try Pipe()
-            let null = try FileDescriptor.open("/dev/null", O_RDWR)
-            let child = try Spawn(
-                .path("/bin/sh"), arguments: ["/bin/sh", "-c", command],
-                environment: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"],
-                descriptors: [null.rawValue, pipe.writeEnd.rawValue, 2]
-            ).start()
-            let reader = pipe.takeReadEnd()
-            guard try waitReadable(reader.rawValue, milliseconds: 10_000) else {
-                child.kill()
-                throw SystemError(call: "run", object: "a key command", errno: Errno(ETIMEDOUT))
-            }
-            let output = try read(from: reader.rawValue, "a key command")
-            let ending = try child.wait()
-            guard ending == .exited(0) else {
-                throw SystemError(
-                    call: "run", object: "a key command", errno: Errno(EIO),
-                    detail: "it ended with status \(ending.shellStatus)")
-            }
-            return output
-        } catch {
-            throw TunnelError(error, doing: "getting a key from its command", kind: .configurationFile)
         }
     }
 }

@@ -9,6 +9,11 @@ enum ContainerLookup {
         ("docker", ["inspect", "--type", "container", "--format", "{{.State.Pid}}"]),
         ("nerdctl", ["inspect", "--format", "{{.State.Pid}}"]),
     ]
+    /// Variables that say where the user's containers are.
+    private static let whereabouts = [
+        "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST",
+        "CONTAINER_CONNECTION", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINERD_ADDRESS",
+    ]
     private static let directories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
     static func process(of name: String) throws(TunnelError) -> Int32 {
@@ -25,10 +30,7 @@ enum ContainerLookup {
             asked.append("containerd")
             for namespace in ["k8s.io", "default", "moby"] {
                 guard let table = ask(path, ["--namespace", namespace, "tasks", "list"]) else { continue }
-                for line in table.split(separator: "\n").dropFirst() {
-                    let words = line.split(separator: " ")
-                    if words.count >= 2, words[0].hasPrefix(name), let pid = Int32(words[1]), pid > 0 { return pid }
-                }
+                if let pid = try task(name, in: table) { return pid }
             }
         }
         throw TunnelError(
@@ -39,6 +41,21 @@ enum ContainerLookup {
             cure: "start it, or give its process with --pid")
     }
 
+    /// In the table of `ctr tasks list` (TASK PID STATUS): exactly that id, or the only one that begins so.
+    static func task(_ name: String, in table: String) throws(TunnelError) -> Int32? {
+        var found: [(id: Substring, pid: Int32)] = []
+        for line in table.split(separator: "\n").dropFirst() {
+            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
+            guard words.count >= 3, words[2] == "RUNNING", let pid = Int32(words[1]), pid > 0 else { continue }
+            if words[0] == name { return pid }
+            if words[0].hasPrefix(name) { found.append((words[0], pid)) }
+        }
+        guard found.count > 1 else { return found.first?.pid }
+        throw TunnelError(
+            .target, "\"\(printable(name))\" fits several containers: \(found.map(\.id).joined(separator: ", "))",
+            cure: "give the whole id")
+    }
+
     private static func find(_ program: String) -> String? {
         directories.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
     }
@@ -46,7 +63,7 @@ enum ContainerLookup {
     /// The trimmed output; nil when the command fails. Ten seconds: a hung daemon must not hang us.
     private static func ask(_ path: String, _ arguments: [String]) -> String? {
         var environment = ["PATH=\(directories.joined(separator: ":"))"]
-        for name in ["HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "CONTAINER_HOST"] {
+        for name in whereabouts {
             if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
         }
         do {

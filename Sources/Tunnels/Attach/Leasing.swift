@@ -52,8 +52,15 @@ extension TunnelKeeper {
             cure: "use that one: swg-ns exec \(holder) -- COMMAND; or take it down first: swg-ns detach \(holder)")
     }
 
-    /// An interface of the birthplace, or an engine that is not ours, with the same key.
-    private func foreignHolder(of key: PublicKey, _ birthplace: Birthplace) -> String? {
+    /// Takes `tryLease` back, as if it had not been.
+    func giveBack(_ key: PublicKey, of id: TunnelID, _ journal: inout JournalWriter) throws(TunnelError) {
+        try LeaseBook(state: state).release(key.hex, by: id.text, remember: true)
+        try journal.didNotHappen(.releaseLease(key.hex, remember: true))
+    }
+
+    /// An interface of the birthplace, or an engine that is not ours, with the same key. A kernel device in another
+    /// namespace, with a lease in another state directory, is not found: nobody may look into all of them.
+    func foreignHolder(of key: PublicKey, _ birthplace: Birthplace) -> String? {
         let links = (try? birthplace.netlink.links()) ?? []
         let devices = links.filter { $0.kind == "wireguard" }
         if !devices.isEmpty, let netlink = try? WireGuardNetlink() {
@@ -63,8 +70,10 @@ extension TunnelKeeper {
         }
         for file in (try? File.list(UAPISocket.systemDirectory)) ?? [] where file.hasSuffix(".sock") {
             let name = String(file.dropLast(5))
-            if let id = try? TunnelID(name), state.exists(id) { continue }
-            let client = UAPIClient(path: "\(UAPISocket.systemDirectory)/\(file)", timeoutMilliseconds: 500)
+            let path = "\(UAPISocket.systemDirectory)/\(file)"
+            // Ours, and asked by its lease already. The same id in another state directory is somebody else's.
+            if let id = try? TunnelID(name), (try? record(id))?.uapiSocketPath == path { continue }
+            let client = UAPIClient(path: path, timeoutMilliseconds: 500)
             if (try? client.status())?.configuration.privateKey?.publicKey == key {
                 return "the engine of \(printable(name))"
             }

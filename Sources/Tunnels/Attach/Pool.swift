@@ -45,14 +45,20 @@ extension TunnelKeeper {
             throw TunnelError(.usage, "the configuration is no pool")
         }
         let candidates = try poolCandidates(directory, request.planOptions)
+        var foreign: [String] = []
         for loaded in candidates.usable {
             let key = loaded.privateKey.publicKey
             guard try tryLease(key, for: id, loaded.path, remember: true, &journal) == nil else { continue }
+            if let holder = foreignHolder(of: key, birthplace) {
+                try giveBack(key, of: id, &journal)
+                foreign.append(holder)
+                continue
+            }
             var plan = try Planner.plan(loaded, request.planOptions, birthplace: birthplace.netlink)
             plan.pool = directory
             return plan
         }
-        throw exhausted(directory, candidates)
+        throw exhausted(directory, candidates, foreign)
     }
 
     /// As `leaseFromPool` without taking anything: for a dry run.
@@ -64,7 +70,7 @@ extension TunnelKeeper {
     }
 
     private func exhausted(
-        _ directory: String, _ candidates: (usable: [LoadedConfiguration], unusable: [String])
+        _ directory: String, _ candidates: (usable: [LoadedConfiguration], unusable: [String]), _ foreign: [String] = []
     ) -> TunnelError {
         let unusable = candidates.unusable.isEmpty ? "" : "; unusable: \(candidates.unusable.joined(separator: "; "))"
         if candidates.usable.isEmpty {
@@ -73,10 +79,11 @@ extension TunnelKeeper {
                 cure: "put wg-quick files named *.conf there")
         }
         let book = LeaseBook(state: state)
-        let holders = candidates.usable.prefix(5).compactMap { loaded -> String? in
-            guard let holder = try? book.holder(of: loaded.privateKey.publicKey) else { return nil }
-            return describe(holder)
-        }
+        let holders =
+            candidates.usable.prefix(5).compactMap { loaded -> String? in
+                guard let holder = try? book.holder(of: loaded.privateKey.publicKey) else { return nil }
+                return describe(holder)
+            } + foreign
         return TunnelError(
             .poolExhausted,
             "all \(candidates.usable.count) configurations of the pool \(directory) are in use (\(holders.joined(separator: ", ")))\(unusable)",

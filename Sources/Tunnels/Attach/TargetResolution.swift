@@ -7,7 +7,7 @@ extension TunnelKeeper {
     /// name that does not exist yet.
     func resolve(_ target: Target, mayBeAbsent: Bool = false) throws(TunnelError) -> TargetNetwork? {
         if case .container(let name) = target {
-            return try resolve(.process(ContainerLookup.process(of: name)))
+            return try resolveContainer(name)
         }
         let namespace: NetworkNamespace
         var path: String?
@@ -37,6 +37,18 @@ extension TunnelKeeper {
         }
         let reference = NamespaceReference(namespace, path: path, name: name, process: process)
         return try TargetNetwork(namespace, reference)
+    }
+
+    /// A pid is not a name: it may be another's by the time we open it. So the namespace is opened, and then the
+    /// runtime is asked again (promise P5).
+    private func resolveContainer(_ name: String) throws(TunnelError) -> TargetNetwork? {
+        let pid = try ContainerLookup.process(of: name)
+        let target = try resolve(.process(pid))
+        guard try ContainerLookup.process(of: name) == pid else {
+            throw TunnelError(
+                .target, "container \"\(printable(name))\" was started anew while it was looked up", cure: "try again")
+        }
+        return target
     }
 
     /// `ip netns add NAME`, journalled.

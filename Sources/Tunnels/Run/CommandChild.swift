@@ -72,9 +72,9 @@ enum CommandChild {
         case .new(let plan, let rootless, let makesDevice):
             if rootless { try enterUserNamespace(setup.user) }
             try CommandNetwork.make(plan, makesDevice: makesDevice, channel)
+            allowPing(setup)
             try attempt("making a mount namespace") { () throws(SystemError) in try enterNewNamespaces([.mount]) }
         }
-        allowPing(setup)
     }
 
     private static func enterUserNamespace(_ user: InvokingUser) throws(CommandFailure) {
@@ -93,8 +93,8 @@ enum CommandChild {
 
     /// A fresh namespace allows nobody to use ICMP sockets. Not essential: only ping suffers.
     private static func allowPing(_ setup: CommandSetup) {
-        let range = setup.isRootless ? "\(setup.user.gid) \(setup.user.gid)" : "0 2147483647"
-        try? File.write(range, to: "/proc/sys/net/ipv4/ping_group_range")
+        let range = setup.isRootless ? "\(setup.user.gid) \(setup.user.gid)" : PingPermission.everybody
+        try? File.write(range, to: PingPermission.path)
     }
 
     /// 3. `--strict` only. The child ends here; its sibling goes on.

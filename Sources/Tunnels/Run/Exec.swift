@@ -28,6 +28,7 @@ extension TunnelKeeper {
         // Unprivileged the cookie cannot be asked from outside; then every network socket counts as foreign.
         try InheritedDescriptors.check(commandNamespaceCookie: try? namespace.cookie())
         let owner = try foreignOwner(of: namespace)
+        if owner == nil { allowPing(request.tunnel, record.namespace, inside: namespace, group: user.gid) }
         let mask = CommandSupervisor.blockSignals()
         let setup = try CommandSetup(
             place: .join(network: namespace.descriptor.rawValue, user: owner), command: request.command,

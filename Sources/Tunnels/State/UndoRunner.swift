@@ -24,6 +24,7 @@ struct UndoRunner {
                 if let key = step.publicKey {
                     try LeaseBook(state: state).release(key, by: id, remember: step.remember ?? false)
                 }
+            case .restoreSetting: try restoreSetting(step)
             default:
                 throw TunnelError(
                     .state,
@@ -66,6 +67,13 @@ struct UndoRunner {
         try EngineTermination.end(identity)
     }
 
+    private func restoreSetting(_ step: UndoStep) throws {
+        guard let path = step.path, path.hasPrefix("/proc/sys/net/"), !path.contains(".."), let value = step.value,
+            let namespace = try step.namespace?.open()
+        else { return }
+        try withNamespace(namespace) { () throws(SystemError) in try File.write(value, to: path) }
+    }
+
     private func removeFile(_ step: UndoStep) throws {
         guard let path = step.path else { return }
         let contents: [UInt8]
@@ -91,9 +99,12 @@ struct UndoRunner {
     private func deleteNamespace(_ step: UndoStep) throws {
         guard let name = step.name else { return }
         if let made = step.namespace {
-            // Somebody may have deleted ours, and made another one under its name.
-            guard let found = try? NetworkNamespace.open(name: name, allowOwn: true), made.matches(found) else {
-                return
+            do {
+                // Somebody may have deleted ours, and made another one under its name.
+                guard made.matches(try NetworkNamespace.open(name: name, allowOwn: true)) else { return }
+            } catch {
+                // Its mount is gone already, and the file was left: somebody died between the two.
+                guard case .notANamespace = error else { return }
             }
         }
         do {

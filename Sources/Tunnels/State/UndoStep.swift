@@ -14,6 +14,8 @@ struct UndoStep: Codable, Hashable, Sendable {
     var identityPath: String?
     var bootID: String?
     var publicKey: String?
+    /// What a setting was before.
+    var value: String?
     /// Whether the interface had no addresses before either.
     var flushAddresses: Bool?
     /// Keep a note of when the key was released.
@@ -32,6 +34,7 @@ struct UndoStep: Codable, Hashable, Sendable {
         static let removeDirectory = Action(rawValue: "removeDirectory")
         static let deleteNamespace = Action(rawValue: "deleteNamespace")
         static let releaseLease = Action(rawValue: "releaseLease")
+        static let restoreSetting = Action(rawValue: "restoreSetting")
     }
 
     /// `ip -n NS link delete NAME`.
@@ -89,6 +92,15 @@ struct UndoStep: Codable, Hashable, Sendable {
         var step = UndoStep(.deleteNamespace)
         step.name = name
         step.namespace = made
+        return step
+    }
+
+    /// `ip netns exec NS sysctl -w NAME=VALUE`; `path` is below /proc/sys/net.
+    static func restoreSetting(_ path: String, to value: String, in namespace: NamespaceReference) -> UndoStep {
+        var step = UndoStep(.restoreSetting)
+        step.path = path
+        step.value = value
+        step.namespace = namespace
         return step
     }
 
