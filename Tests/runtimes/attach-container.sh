@@ -63,7 +63,7 @@ ok "P5, P6: no such container, one that does not run, one in our own namespace, 
 # A container that ends while the tunnel is there, and comes back under its name: another namespace.
 swg-ns attach "$conf" --container one --engine userspace --quiet 2>/dev/null
 podman restart -t 0 one >/dev/null
-expect_status 1 swg-ns check --container one
+expect_status 2 swg-ns check --container one
 expect_output 'no tunnel of ours'
 swg-ns gc --quiet
 swg-ns attach "$conf" --container one --engine userspace --quiet --wait 2>/dev/null || fail "attach after a restart"
