@@ -89,7 +89,7 @@ for name in alpha1 alpha2; do
     ctr run -d localhost/case:1 $name /bin/sleep 600 >"$test_folder/said" 2>&1 || fail "ctr run: $(cat "$test_folder/said")"
 done
 expect_status 1 swg-ns attach "$conf" --container alpha --engine userspace
-expect_output '"alpha" fits several containers: alpha1, alpha2'
+expect_output '"alpha" fits several containers: alpha[12], alpha[12]; give the whole id'
 swg-ns attach "$conf" --container alpha2 --engine userspace --wait --quiet 2>/dev/null || fail "attach to a task"
 ctr tasks exec --exec-id x1 alpha2 /bin/wget -q -O - http://10.99.0.1/ | grep -q "behind the tunnel" || fail "no page in alpha2"
 [ "$(ctr tasks exec --exec-id x2 alpha1 /bin/ip -o link | wc -l)" = 1 ] || fail "alpha1 got the tunnel"
