@@ -71,8 +71,8 @@ extension TunnelKeeper {
         for file in (try? File.list(UAPISocket.systemDirectory)) ?? [] where file.hasSuffix(".sock") {
             let name = String(file.dropLast(5))
             let path = "\(UAPISocket.systemDirectory)/\(file)"
-            // Ours, and asked by its lease already. The same id in another state directory is somebody else's.
-            if let id = try? TunnelID(name), (try? record(id))?.uapiSocketPath == path { continue }
+            // An engine of ours, whose lease was looked at. The file is its, so no other engine has the socket's name.
+            if let id = try? TunnelID(name), File.exists(state.engineIdentity(of: id)) { continue }
             let client = UAPIClient(path: path, timeoutMilliseconds: 500)
             if (try? client.status())?.configuration.privateKey?.publicKey == key {
                 return "the engine of \(printable(name))"
