@@ -92,7 +92,7 @@ inventory() {
     echo "== files"
     # A log is meant to outlive what it tells of.
     find /run /etc/netns /etc/wireguard -path /run/test -prune -o -print 2>/dev/null |
-        grep -vE '^/run/swg-ns(/log.*)?$' | sort || true
+        grep -vE '^/run/(swg-ns(/log.*)?|state/log.*)$' | sort || true
 }
 
 inventory_of_network() {
