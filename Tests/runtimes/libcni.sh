@@ -28,6 +28,14 @@ same() {
     same_inventory "$test_folder/before" "$test_folder/after"
 }
 
+# What comes with the plugin, as libcni reads it: every plugin found, every version spoken.
+mkdir "$test_folder/shipped"
+for file in "$(dirname "$0")"/../../cni/*.conflist; do
+    cp "$file" "$test_folder/shipped/network.conflist"
+    "$test_folder/driver" validate "$test_folder/shipped" "$(jq -r .name "$file")" c1 /run/netns/c1 || fail "libcni does not take $file"
+done
+ok "libcni takes every configuration that comes with the plugin"
+
 for version in 0.3.0 0.3.1 0.4.0 1.0.0; do
     list ".cniVersion = \"$version\""
     driver validate c1
