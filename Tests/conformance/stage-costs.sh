@@ -30,7 +30,7 @@ udp-send-and-receive-1x96 1080
 split-44x1420 1290
 coalesce-44x1420 330
 lookup-10 39
-lookup-1000000 600
+lookup-100000 510
 replay-window 57
 mac1-of-an-initiation 5090
 "
