@@ -16,7 +16,7 @@ for key in none psk; do
             wg set wga peer "$b_public" preshared-key $file allowed-ips 10.0.0.2/32,fd00::2/128
             wg set wgb peer "$a_public" preshared-key $file allowed-ips 10.0.0.1/32,fd00::1/128
             if [ $outside = 192.0.2 ]; then there_a=192.0.2.1:1111 there_b=192.0.2.2:2222
-            else there_a=[2001:db8::1]:1111 there_b=[2001:db8::2]:2222; fi
+            else there_a='[2001:db8::1]:1111' there_b='[2001:db8::2]:2222'; fi
             if [ $initiator = a ]; then
                 wg set wga peer "$b_public" endpoint $there_b
                 expect_ping a 10.0.0.2

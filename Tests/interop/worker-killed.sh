@@ -57,6 +57,7 @@ in_b iperf3 -c 10.0.0.1 -t 4 -i 1 >client2.log 2>&1 &
 client=$!
 for round in 1 2; do
     sleep 1
+    # shellcheck disable=SC2046 # several processes, several words
     kill -KILL $(workers wga)
 done
 wait $client || {

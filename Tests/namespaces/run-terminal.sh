@@ -14,11 +14,13 @@ TICKER
 chmod 755 /srv/bin/ticker
 
 for mode in root root-strict; do
+    # shellcheck disable=SC2046 # one word or none
     "$(dirname "$0")/../lib/terminal" /srv/bin/swg-ns run --quiet $(strict_of $mode) "$(configuration_of $mode)" -- /srv/bin/ticker \
         >"$test_folder/output" || fail "($mode) $(cat "$test_folder/output")"
     ok "terminal ($mode): $(tr '\n' ' ' <"$test_folder/output")"
 done
 for mode in rootless rootless-strict; do
+    # shellcheck disable=SC2046 # one word or none
     as_tester "$(dirname "$0")/../lib/terminal" /srv/bin/swg-ns run --quiet $(strict_of $mode) "$(configuration_of $mode)" -- /srv/bin/ticker \
         >"$test_folder/output" || fail "($mode) $(cat "$test_folder/output")"
     ok "terminal ($mode): $(tr '\n' ' ' <"$test_folder/output")"

@@ -54,9 +54,9 @@ random_endpoint() {
 random_set() { # into the array operation: the arguments of `wg set DEVICE`
     local count=$((RANDOM % 14))
     operation=()
-    [ $((RANDOM % 8)) != 0 ] || { pick private.{0..3} /dev/null && operation+=(private-key $picked); }
+    [ $((RANDOM % 8)) != 0 ] || { pick private.{0..3} /dev/null && operation+=(private-key "$picked"); }
     [ $((RANDOM % 6)) != 0 ] || operation+=(listen-port $((20000 + RANDOM % 5000)))
-    [ $((RANDOM % 6)) != 0 ] || { pick 0 1 0xca6c 4294967295 && operation+=(fwmark $picked); }
+    [ $((RANDOM % 6)) != 0 ] || { pick 0 1 0xca6c 4294967295 && operation+=(fwmark "$picked"); }
     while [ $count -gt 0 ]; do
         count=$((count - 1))
         pick "${peers[@]}"
@@ -65,9 +65,9 @@ random_set() { # into the array operation: the arguments of `wg set DEVICE`
             operation+=(remove)
             continue
         fi
-        [ $((RANDOM % 3)) != 0 ] || { pick psk.{0..2} /dev/null && operation+=(preshared-key $picked); }
+        [ $((RANDOM % 3)) != 0 ] || { pick psk.{0..2} /dev/null && operation+=(preshared-key "$picked"); }
         [ $((RANDOM % 3)) != 0 ] || { random_endpoint && operation+=(endpoint "$picked"); }
-        [ $((RANDOM % 3)) != 0 ] || { pick 0 off 1 25 65535 && operation+=(persistent-keepalive $picked); }
+        [ $((RANDOM % 3)) != 0 ] || { pick 0 off 1 25 65535 && operation+=(persistent-keepalive "$picked"); }
         [ $((RANDOM % 2)) != 0 ] || { random_prefixes && operation+=(allowed-ips "$picked"); }
     done
 }
