@@ -65,21 +65,13 @@ public enum NamedNamespace {
         for _ in 0..<8 {
             guard let state = try inspect(path) else { return false }
             if let identity, let found = state.namespace, found != identity { throw .replaced(path: path) }
-            do {
-                if state.namespace != nil {
-                    try systemCall("umount2", path) { umount2(path, Int32(MNT_DETACH) | Int32(UMOUNT_NOFOLLOW)) }
-                } else if state.isEmptyFile {
-                    try File.remove(path)
-                    return true
-                } else {
-                    throw NamespaceError.notANamespace(path: path)
-                }
-            } catch let error as NamespaceError {
-                throw error
-            } catch let error as SystemError {
-                throw .system(error)
-            } catch {
-                preconditionFailure("only the two errors above are thrown here")
+            guard state.namespace != nil || state.isEmptyFile else { throw .notANamespace(path: path) }
+            if state.isEmptyFile {
+                try NamespaceError.wrapping { () throws(SystemError) in try File.remove(path) }
+                return true
+            }
+            try NamespaceError.wrapping { () throws(SystemError) in
+                try systemCall("umount2", path) { umount2(path, Int32(MNT_DETACH) | Int32(UMOUNT_NOFOLLOW)) }
             }
         }
         throw .system(SystemError(call: "umount2", object: path, errno: Errno(EBUSY), detail: "mounted too often"))
@@ -87,21 +79,26 @@ public enum NamedNamespace {
 
     private static func inspect(_ path: String) throws(NamespaceError) -> (namespace: FileIdentity?, isEmptyFile: Bool)?
     {
+        let file: FileDescriptor
         do {
-            let file = try FileDescriptor.open(path, O_PATH | O_NOFOLLOW)
-            let number = file.rawValue
-            if try NetworkNamespace.isNamespaceFile(number, path) { return (try file.identity(), false) }
-            var status = stat()
-            try systemCall("fstat", path) { fstat(number, &status) }
-            return (nil, swg_s_isreg(status.st_mode) != 0 && status.st_size == 0)
-        } catch let error as NamespaceError {
-            throw error
-        } catch let error as SystemError {
+            file = try FileDescriptor.open(path, O_PATH | O_NOFOLLOW)
+        } catch {
             if error.errno.rawValue == ENOENT { return nil }
             throw .system(error)
-        } catch {
-            preconditionFailure("only the two errors above are thrown here")
         }
+        let number = file.rawValue
+        if try NetworkNamespace.isNamespaceFile(number, path) {
+            do {
+                return (try file.identity(), false)
+            } catch {
+                throw .system(error)
+            }
+        }
+        var status = stat()
+        try NamespaceError.wrapping { () throws(SystemError) in
+            try systemCall("fstat", path) { fstat(number, &status) }
+        }
+        return (nil, swg_s_isreg(status.st_mode) != 0 && status.st_size == 0)
     }
 
     /// Makes /run/netns a shared mount of its own, as `ip netns add` does: a name made or deleted here must

@@ -22,6 +22,20 @@ public enum NamespaceError: Error, Hashable, Sendable {
     case system(SystemError)
 }
 
+extension NamespaceError {
+    /// The value of `body`; the kernel's refusal as `.system`.
+    @discardableResult
+    static func wrapping<Value: ~Copyable>(
+        _ body: () throws(SystemError) -> Value
+    ) throws(NamespaceError) -> Value {
+        do {
+            return try body()
+        } catch {
+            throw .system(error)
+        }
+    }
+}
+
 extension NamespaceError: CustomStringConvertible {
     public var description: String {
         switch self {

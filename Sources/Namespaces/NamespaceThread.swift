@@ -34,14 +34,11 @@ public func withNamespace<Value: ~Copyable>(
 extension NetworkNamespace {
     /// A new one without a name; it lives as long as something holds it. unshare(2).
     public static func createAnonymous() throws(NamespaceError) -> NetworkNamespace {
-        let descriptor: FileDescriptor
-        do {
-            descriptor = try onDedicatedThread { () throws(SystemError) in
+        let descriptor = try NamespaceError.wrapping { () throws(SystemError) in
+            try onDedicatedThread { () throws(SystemError) in
                 try enterNewNamespaces(.network)
                 return try FileDescriptor.open(ownPath, O_RDONLY)
             }
-        } catch {
-            throw .system(error)
         }
         return try NetworkNamespace(verifying: descriptor, label: "a new network namespace")
     }

@@ -25,14 +25,10 @@ public struct NetworkNamespace: ~Copyable, Sendable {
     ) throws(NamespaceError) {
         let number = descriptor.rawValue
         guard try Self.isNamespaceFile(number, label) else { throw .notANamespace(path: label) }
-        let type: Int32
-        let identity: FileIdentity
-        do {
-            type = try systemCall("NS_GET_NSTYPE", label) { swg_ioctl_value(number, swg_NS_GET_NSTYPE, 0) }
-            identity = try descriptor.identity()
-        } catch {
-            throw .system(error)
+        let type = try NamespaceError.wrapping { () throws(SystemError) in
+            try systemCall("NS_GET_NSTYPE", label) { swg_ioctl_value(number, swg_NS_GET_NSTYPE, 0) }
         }
+        let identity = try NamespaceError.wrapping { () throws(SystemError) in try descriptor.identity() }
         guard type == CLONE_NEWNET else { throw .wrongType(path: label, type: Self.typeName(type)) }
         if !allowOwn, try identity == Self.ownIdentity() { throw .isOurOwn(path: label) }
         self.descriptor = descriptor
@@ -56,20 +52,16 @@ public struct NetworkNamespace: ~Copyable, Sendable {
     /// Whether the descriptor is of nsfs, on which namespaces live. Works on O_PATH descriptors, too.
     static func isNamespaceFile(_ number: Int32, _ label: String) throws(NamespaceError) -> Bool {
         var filesystem = statfs()
-        do {
+        try NamespaceError.wrapping { () throws(SystemError) in
             try systemCall("fstatfs", label) { fstatfs(number, &filesystem) }
-        } catch {
-            throw .system(error)
         }
         return filesystem.f_type == Int(swg_NSFS_MAGIC)
     }
 
     /// Device and inode of the calling thread's network namespace.
     static func ownIdentity() throws(NamespaceError) -> FileIdentity {
-        do {
-            return try FileDescriptor.open(ownPath, O_RDONLY).identity()
-        } catch {
-            throw .system(error)
+        try NamespaceError.wrapping { () throws(SystemError) in
+            try FileDescriptor.open(ownPath, O_RDONLY).identity()
         }
     }
 
@@ -109,14 +101,11 @@ extension NetworkNamespace {
 
     /// The namespace in which a socket was opened, or a TUN was made. SIOCGSKNS; needs CAP_NET_ADMIN there.
     public static func ofSocket(_ number: Int32) throws(NamespaceError) -> NetworkNamespace {
-        let descriptor: FileDescriptor
-        do {
-            descriptor = FileDescriptor(
+        let descriptor = try NamespaceError.wrapping { () throws(SystemError) in
+            FileDescriptor(
                 owning: try systemCall("SIOCGSKNS", "descriptor \(number)") {
                     swg_ioctl_value(number, swg_SIOCGSKNS, 0)
                 })
-        } catch {
-            throw .system(error)
         }
         return try NetworkNamespace(verifying: descriptor, label: "namespace of socket \(number)", allowOwn: true)
     }

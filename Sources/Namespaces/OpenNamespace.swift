@@ -25,31 +25,22 @@ extension NetworkNamespace {
     /// afterwards, so that a recycled number is an error and not somebody else's namespace.
     public static func open(pid: Int32, allowOwn: Bool = false) throws(NamespaceError) -> NetworkNamespace {
         guard pid > 0 else { throw .processGone(pid: pid) }
+        let process: ProcessDescriptor
         do {
-            return try open(ProcessDescriptor.open(pid), pid: pid, allowOwn: allowOwn)
-        } catch let error as NamespaceError {
-            throw error
-        } catch let error as SystemError {
+            process = try ProcessDescriptor.open(pid)
+        } catch {
             if error.errno.rawValue == ESRCH || error.errno.rawValue == EINVAL { throw .processGone(pid: pid) }
             throw .system(error)
-        } catch {
-            preconditionFailure("only the two errors above are thrown here")
         }
+        return try open(process, pid: pid, allowOwn: allowOwn)
     }
 
     /// As by pid, for a process that was noted earlier: refused when the number is another process now.
     public static func open(process: ProcessIdentity, allowOwn: Bool = false) throws(NamespaceError) -> NetworkNamespace
     {
-        do {
-            guard let descriptor = try process.open() else { throw NamespaceError.processGone(pid: process.pid) }
-            return try open(descriptor, pid: process.pid, allowOwn: allowOwn)
-        } catch let error as NamespaceError {
-            throw error
-        } catch let error as SystemError {
-            throw .system(error)
-        } catch {
-            preconditionFailure("only the two errors above are thrown here")
-        }
+        guard let descriptor = try NamespaceError.wrapping({ () throws(SystemError) in try process.open() })
+        else { throw .processGone(pid: process.pid) }
+        return try open(descriptor, pid: process.pid, allowOwn: allowOwn)
     }
 
     private static func open(path: String, named: Bool, allowOwn: Bool) throws(NamespaceError) -> NetworkNamespace {
@@ -75,7 +66,7 @@ extension NetworkNamespace {
 
     private static func open(
         _ process: borrowing ProcessDescriptor, pid: Int32, allowOwn: Bool
-    ) throws -> NetworkNamespace {
+    ) throws(NamespaceError) -> NetworkNamespace {
         let label = "the network namespace of process \(pid)"
         let number = process.descriptor.rawValue
         // The kernel's own answer where it has one (Linux 6.11); it cannot be about another process.
@@ -88,12 +79,13 @@ extension NetworkNamespace {
             descriptor = try FileDescriptor.open("/proc/\(pid)/ns/net", O_RDONLY)
         } catch {
             if error.errno.rawValue == ENOENT || error.errno.rawValue == ESRCH {
-                throw NamespaceError.processGone(pid: pid)
+                throw .processGone(pid: pid)
             }
-            throw error
+            throw .system(error)
         }
         // While the pidfd's process exists its number was not given away: what was opened is its own.
-        guard try process.send(0) else { throw NamespaceError.processGone(pid: pid) }
+        let lives = try NamespaceError.wrapping { () throws(SystemError) in try process.send(0) }
+        guard lives else { throw .processGone(pid: pid) }
         return try NetworkNamespace(verifying: descriptor, label: label, allowOwn: allowOwn)
     }
 }
