@@ -16,6 +16,9 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     /// The fastest of them, what the engine uses.
     public static let fastest = available.last ?? .composed
 
+    /// Those that this CPU has the instructions for and that gave a wrong answer all the same: worth a warning.
+    public static let refused = allCases.filter { $0.isSupported && !available.contains($0) }
+
     /// A wrong answer in the self-test, from a broken CPU or compiler, costs only speed: libsodium itself is the
     /// measure and needs no test.
     static func usable(passing selfTest: (CipherImplementation) -> Bool) -> [CipherImplementation] {

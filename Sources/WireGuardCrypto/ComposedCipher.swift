@@ -139,5 +139,5 @@ enum CipherScratch {
     /// Eleven full packets' worth: with their texts it stays in a first-level cache of 48 KiB.
     static let keystreamByteCount = 36 * 512
     /// In whole pages, enough for CTrainCipher, too.
-    static let byteCount = 5 * 4096
+    static let byteCount = 5 * LockedMemory.pageBytes
 }

@@ -7,17 +7,15 @@ import LinuxSystem
 ///
 /// One slab for the whole process instead of one guarded allocation per key: at 10,000 peers those would
 /// pass vm.max_map_count, and the rootless limit of locked memory is 8 MiB. Called from any thread; the lock
-/// is held for a few instructions. A refusal by RLIMIT_MEMLOCK is noted once in `isLocked`, not a failure
-/// (promise P3).
+/// is held for a few instructions.
 final class KeySlab: @unchecked Sendable {
     static let shared = KeySlab()
 
     static let slotBytes = 32
-    private static let chunkBytes = 16 * 4096
+    private static let chunkBytes = 16 * LockedMemory.pageBytes
 
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private var free: [UnsafeMutableRawPointer] = []
-    private(set) var isLocked = true
 
     private init() {
         mutex = .allocate(capacity: 1)
@@ -30,8 +28,7 @@ final class KeySlab: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         if let slot = free.popLast() { return slot }
-        let (chunk, locked) = LockedMemory.map(byteCount: KeySlab.chunkBytes)
-        if !locked { isLocked = false }
+        let chunk = LockedMemory.map(byteCount: KeySlab.chunkBytes)
         for offset in stride(from: KeySlab.chunkBytes - KeySlab.slotBytes, to: 0, by: -KeySlab.slotBytes) {
             free.append(chunk + offset)
         }
@@ -39,13 +36,6 @@ final class KeySlab: @unchecked Sendable {
     }
 
     static func wipe(_ slot: UnsafeMutableRawPointer) { sodium_memzero(slot, slotBytes) }
-
-    /// Notes that other memory with secrets could not be locked.
-    func noteUnlocked() {
-        pthread_mutex_lock(mutex)
-        isLocked = false
-        pthread_mutex_unlock(mutex)
-    }
 
     /// Wipes a slot and takes it back.
     func giveBack(_ slot: UnsafeMutableRawPointer) {
@@ -55,6 +45,3 @@ final class KeySlab: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 }
-
-/// Whether all secrets so far are in locked memory; false after RLIMIT_MEMLOCK refused some.
-public var keyMemoryIsLocked: Bool { KeySlab.shared.isLocked }

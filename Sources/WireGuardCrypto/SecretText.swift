@@ -126,10 +126,9 @@ public struct SecretText: ~Copyable, @unchecked Sendable {
     }
 
     private static func map(_ capacity: Int) -> UnsafeMutableRawBufferPointer {
-        let length = (max(capacity, 1) + 4095) / 4096 * 4096
-        let (pages, isLocked) = LockedMemory.map(byteCount: length)
-        if !isLocked { KeySlab.shared.noteUnlocked() }
-        return UnsafeMutableRawBufferPointer(start: pages, count: length)
+        let pages = (max(capacity, 1) + LockedMemory.pageBytes - 1) / LockedMemory.pageBytes
+        let length = pages * LockedMemory.pageBytes
+        return UnsafeMutableRawBufferPointer(start: LockedMemory.map(byteCount: length), count: length)
     }
 
     private static func unmap(_ buffer: UnsafeMutableRawBufferPointer) {

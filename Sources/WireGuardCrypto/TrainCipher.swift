@@ -24,7 +24,7 @@ public struct TrainCipher: ~Copyable {
     public init(_ implementation: CipherImplementation = .fastest) {
         precondition(CipherScratch.byteCount >= Int(SWG_TRAIN_SCRATCH_BYTES))
         self.implementation = implementation
-        scratch = LockedMemory.map(byteCount: CipherScratch.byteCount).start
+        scratch = LockedMemory.map(byteCount: CipherScratch.byteCount)
     }
 
     deinit {

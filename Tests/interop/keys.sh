@@ -9,6 +9,19 @@ wg set wga peer "$b_public" endpoint 192.0.2.2:2222
 wg set wgb peer "$a_public" endpoint 192.0.2.1:1111
 expect_ping a 10.0.0.2
 
+(
+    ulimit -l 0
+    in_a env LOG_LEVEL=error swg-engine unlocked 2>unlocked.log
+)
+wg set unlocked private-key a.key
+wait_until 2 grep -q RLIMIT_MEMLOCK unlocked.log || fail "P3: no warning of unlocked keys: $(cat unlocked.log)"
+[ "$(wc -l <unlocked.log)" = 1 ] || fail "P3: $(cat unlocked.log)"
+if [ "$(ulimit -l)" = unlimited ] || [ "$(ulimit -l)" -ge 8192 ]; then
+    [ ! -s a.log ] || fail "P3: a warning without a cause: $(cat a.log)"
+fi
+in_a ip link delete unlocked
+ok "P3: keys that cannot be locked are one warning and no failure"
+
 umask 077
 wg genkey >new.key
 new_public=$(wg pubkey <new.key)

@@ -23,6 +23,8 @@ struct EngineLog: Sendable {
     let name: String
 
     func error(_ text: @autoclosure () -> String) { if level >= .error { write("ERROR", text()) } }
+    /// What works, but not as well as it could: shown with the errors.
+    func warning(_ text: @autoclosure () -> String) { if level >= .error { write("WARNING", text()) } }
     func verbose(_ text: @autoclosure () -> String) { if level >= .verbose { write("DEBUG", text()) } }
 
     /// One write(2) per line, so that lines of two processes do not mix.

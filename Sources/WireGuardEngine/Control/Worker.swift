@@ -104,6 +104,7 @@ enum Worker {
             _exit(refusedStatus)
         }
         control.finishRestore()
+        warn(log)
         let transmitAddress = UInt(bitPattern: transmit)
         try WorkerThread.start("swg-tx") {
             Confine.thread(filter)
@@ -119,6 +120,20 @@ enum Worker {
         Confine.thread(filter)
         monitor.tell(MonitorRecord(.ready))
         control.run()
+    }
+
+    /// Of what does not stop the engine and somebody should know: once, when the keys are there.
+    private static func warn(_ log: EngineLog) {
+        if !keyMemoryIsLocked {
+            log.warning(
+                "RLIMIT_MEMLOCK refused to lock the memory of keys, they may be swapped out: "
+                    + "ulimit -l 8192, or LimitMEMLOCK= of the service")
+        }
+        for cipher in CipherImplementation.refused {
+            log.warning(
+                "the cipher \(cipher.rawValue) gave a wrong answer in its self-test on this CPU: "
+                    + "\(CipherImplementation.fastest.rawValue) does its work")
+        }
     }
 
     /// The interface or its namespace is gone: nothing is left to do, and there is nothing to lose.
