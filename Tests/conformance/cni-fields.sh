@@ -4,7 +4,8 @@
 # code that names the key and the value. Asked with STATUS, which reads as strictly as ADD and makes nothing.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/cni.sh"
-mkdir -p -m 700 "$test_folder/pool"
+mkdir -p "$test_folder/pool"
+chmod 700 "$test_folder/pool"
 wg_key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 printf '[Interface]\nPrivateKey = %s\nAddress = 10.99.0.2/32\n' "$wg_key" >"$test_folder/pool/key1.conf"
 chmod 600 "$test_folder/pool/key1.conf"

@@ -46,7 +46,8 @@ judge() { # judge WHAT ALL OWN LIMIT
     if [ "$3" -le "$4" ]; then echo "good $1: $3 instructions, $2 with the cipher"; else echo "slow $1: $3 instructions, at most $4"; fi
 }
 export -f measure run judge
-export loops=$(realpath "$benchmarks")/loops inject=$PWD/Tests/lib/inject counts=$PWD/Tests/lib/loop-counts
+loops=$(realpath "$benchmarks")/loops inject=$PWD/Tests/lib/inject counts=$PWD/Tests/lib/loop-counts
+export loops inject counts
 cd "$test_folder"
 xargs -P 2 -n 5 bash -c 'measure "$@"' sh <<<"$limits" >results
 sort results
