@@ -8,7 +8,7 @@ import WireGuardCrypto
 /// A request is appended before the client hears `errno=0`: text first, then its head with length and checksum,
 /// so that a worker killed in between leaves no half request. When the journal has grown to several times
 /// the size of the configuration, the whole is written once more as one request, the start is moved there in a
-/// single store, and what lay before is punched out of the file, which wipes it. The monitor keeps the
+/// single store, and what lay before is wiped and punched out of the file. The monitor keeps the
 /// descriptor and never reads it, but for adding the first request, which it does not understand either.
 struct ConfigurationJournal: ~Copyable {
     private struct Head {
@@ -88,8 +88,22 @@ struct ConfigurationJournal: ~Copyable {
         start = fresh
         end = fresh + MemoryLayout<Head>.size + snapshot.count
         snapshotBytes = end - start
+        try wipe(old..<fresh)
         let mode = Int32(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
         try systemCall("fallocate", "configuration") { fallocate(number, mode, off_t(old), off_t(fresh - old)) }
+    }
+
+    /// Punching a hole gives pages back as they are.
+    private func wipe(_ range: Range<Int>) throws(SystemError) {
+        let number = file.rawValue
+        let zeros = InlineArray<4096, UInt8>(repeating: 0)
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let count = min(zeros.count, range.upperBound - offset)
+            offset += try systemCall("pwrite", "configuration") {
+                withUnsafeBytes(of: zeros) { pwrite(number, $0.baseAddress, count, off_t(offset)) }
+            }
+        }
     }
 
     private func write(_ request: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {

@@ -291,9 +291,10 @@ extension ControlLoop: UAPIRequestHandler {
             if let errno = openSockets(port: port, mark: change.firewallMark ?? device.firewallMark) { return errno }
         }
         let boundPort = device.listenPort
+        let endsSecret = device.endsSecret(change)
         let refusal = applyToDevice(change)
         if socketsAreOpen { device.listenPort = boundPort }
-        keep(change)
+        keep(change, endsSecret: endsSecret)
         afterWork()
         return refusal
     }
@@ -310,12 +311,13 @@ extension ControlLoop: UAPIRequestHandler {
 
     func requestEnds() { monitor.tell(MonitorRecord(.requestEnds)) }
 
-    private func keep(_ change: DeviceChange) {
+    /// A key that was replaced or removed leaves the journal at once, with everything before.
+    private func keep(_ change: DeviceChange, endsSecret: Bool) {
         var text = SecretText()
         text.append(uapiSet: change)
         do throws(SystemError) {
             try text.withBytes { (bytes) throws(SystemError) in try journal.append(bytes) }
-            guard journal.isOvergrown else { return }
+            guard journal.isOvergrown || endsSecret else { return }
             var whole = SecretText()
             whole.append(uapiSet: DeviceChange(settingAll: device.status().configuration))
             try whole.withBytes { (bytes) throws(SystemError) in try journal.rewrite(bytes) }

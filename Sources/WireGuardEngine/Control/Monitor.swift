@@ -27,6 +27,7 @@ final class Monitor {
     /// SWG_LIFE_FD's number, -1 without.
     private let life: Int32
     private let configuration: FileDescriptor
+    private var configurationLock = ConfigurationLock()
     private let state: FileDescriptor
     private let shared: SharedState
     private let executable: FileDescriptor
@@ -128,6 +129,7 @@ final class Monitor {
         if let number = machine?.descriptor { try poll.add(number, .readable, token: Token.machine.rawValue) }
         socket.watchRemoval(signal: Monitor.removalSignal)
         Confine.monitor(log)
+        configurationLock.follow(configuration, log)
         try startWorker()
         while ending == nil {
             try poll.wait { event throws(SystemError) in
@@ -305,7 +307,9 @@ final class Monitor {
             readiness.fail("the configuration was refused: \(errno)")
             end(1, "the configuration was refused")
         case .requestBegins: stall.requestBegins(lines: record.first, at: .now)
-        case .requestEnds: stall.workEnded()
+        case .requestEnds:
+            stall.workEnded()
+            configurationLock.follow(configuration, log)
         case .timestampSent: floors.raise(record)
         case .keyChanged: try channel?.send(floors.floor(for: record))
         case .interfaceIndex: try answerInterfaceIndex(record)

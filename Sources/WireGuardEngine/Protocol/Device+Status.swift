@@ -27,4 +27,12 @@ extension Device {
         }
         return DeviceStatus(configuration: configuration, peers: states)
     }
+
+    /// Whether `change`, not applied yet, replaces or removes a private or preshared key that is in use.
+    func endsSecret(_ change: DeviceChange) -> Bool {
+        func hasSecret(_ key: PublicKey) -> Bool { peerByKey[key]?.pointee.handshake.presharedKey != nil }
+        return change.privateKey != nil && privateKey != nil
+            || change.replacePeers && peers.contains { $0.pointee.handshake.presharedKey != nil }
+            || change.peers.contains { ($0.remove || $0.presharedKey != nil) && hasSecret($0.publicKey) }
+    }
 }
