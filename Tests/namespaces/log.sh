@@ -5,7 +5,8 @@ need jq python3
 make_gateway
 for_engine_only "an engine is killed, and wg show asks for it by its id"
 conf=$test_folder/client1.conf
-[ ! -S /run/systemd/journal/socket ] && [ ! -S /dev/log ] || skip "a logging service is here: swg-ns writes there"
+# Where no logging service is, swg-ns keeps a file; the box's /run has no journald.
+[ ! -S /dev/log ] || mount --bind /dev/null /dev/log
 
 expect_line() { # expect_line PATTERN: a line of the log, its tabs as spaces
     swg-ns log | tr '\t' ' ' >"$test_folder/output"
