@@ -27,12 +27,16 @@ final class LinkWatch {
     /// More changes at once than this are as good as unknown.
     private static let maximumRouteChanges = 64
 
+    /// A question waits until a move is over, so that the second one finds the link where it stays.
+    private static let maximumAttempts = 3
+
     private let tun: Int32
     private let events: FileDescriptor
     private let queries: FileDescriptor
     private let buffer: UnsafeMutableRawBufferPointer
     /// Nil before it was asked for the first time.
     private(set) var state: State?
+    /// 0 while it is unknown.
     private var index: Int32 = 0
 
     /// Hears from now on, and knows nothing before `refresh`.
@@ -84,8 +88,8 @@ final class LinkWatch {
             forEachMessage(count) { type, body in
                 switch Int32(type) {
                 case Int32(RTM_NEWLINK), Int32(RTM_DELLINK):
-                    // The index alone: a namespace may have several links with it, but few.
-                    if body.count >= 8, body.loadUnaligned(fromByteOffset: 4, as: Int32.self) == index {
+                    // The index alone: several namespaces may have a link with it, but few. Any, when ours is unknown.
+                    if index == 0 || body.count >= 8 && body.loadUnaligned(fromByteOffset: 4, as: Int32.self) == index {
                         linkMayHaveChanged = true
                     }
                 default:
@@ -132,14 +136,22 @@ final class LinkWatch {
     }
 
     /// Asks what the link is like now. Waits for whoever holds the kernel's lock of network configuration.
+    ///
+    /// A link that moves or gets another name between two of the questions is found under neither name. It is asked
+    /// for again then, and if it still moves, every message about any link is the occasion for the next question:
+    /// a watch that waits for the index of a link that it never found would never hear that the link went up.
     func refresh() -> News {
-        guard let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) else {
-            return LinkWatch.isGone(tun) ? .gone : .nothing
+        for _ in 0..<LinkWatch.maximumAttempts {
+            if let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) {
+                index = nowIndex
+                guard now != state else { return .nothing }
+                state = now
+                return .linkChanged(now)
+            }
+            if LinkWatch.isGone(tun) { return .gone }
         }
-        index = nowIndex
-        guard now != state else { return .nothing }
-        state = now
-        return .linkChanged(now)
+        index = 0
+        return .nothing
     }
 
     private func forEachMessage(_ count: Int, _ body: (UInt16, UnsafeRawBufferPointer) -> Void) {
@@ -162,16 +174,22 @@ final class LinkWatch {
 
     // MARK: asking
 
-    /// MTU, state and index of the TUN where it is now; nil when it cannot be found out.
-    private static func query(
-        _ tun: Int32, _ socket: Int32, _ buffer: UnsafeMutableRawBufferPointer
-    ) -> (State, Int32)? {
+    /// The TUN's name, without the terminator.
+    private static func name(of tun: Int32) -> [UInt8]? {
         var request = ifreq()
         guard swg_ioctl_pointer(tun, swg_TUNGETIFF, &request) == 0 else { return nil }
         var name = [UInt8](repeating: 0, count: Int(IFNAMSIZ))
         name.withUnsafeMutableBytes { bytes in
             if let base = bytes.bindMemory(to: CChar.self).baseAddress { swg_ifreq_get_name(&request, base) }
         }
+        return Array(name.prefix { $0 != 0 })
+    }
+
+    /// MTU, state and index of the TUN where it is now; nil when it cannot be found out.
+    private static func query(
+        _ tun: Int32, _ socket: Int32, _ buffer: UnsafeMutableRawBufferPointer
+    ) -> (State, Int32)? {
+        guard let name = name(of: tun) else { return nil }
         var namespaceID: Int32?
         let namespace = swg_ioctl_value(tun, swg_TUNGETDEVNETNS, 0)
         if namespace >= 0 {
@@ -187,11 +205,13 @@ final class LinkWatch {
                 namespaceID = value
             }
         }
-        var attributes: [(UInt16, [UInt8])] = [(UInt16(IFLA_IFNAME), Array(name.prefix { $0 != 0 }) + [0])]
+        var attributes: [(UInt16, [UInt8])] = [(UInt16(IFLA_IFNAME), name + [0])]
         if var id = namespaceID { attributes.append((46, withUnsafeBytes(of: &id) { Array($0) })) }
         guard let link = ask(socket, buffer, UInt16(RTM_GETLINK), headerBytes: 16, attributes: attributes),
             link.count >= 16,
-            let mtu = attribute(link, headerBytes: 16, UInt16(IFLA_MTU))
+            let mtu = attribute(link, headerBytes: 16, UInt16(IFLA_MTU)),
+            // Meanwhile the name may have become another link's.
+            self.name(of: tun) == name
         else { return nil }
         let index = link.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 4, as: Int32.self) }
         let flags = link.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self) }
