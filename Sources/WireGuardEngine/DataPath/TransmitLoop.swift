@@ -77,6 +77,9 @@ struct TransmitLoop: ~Copyable {
             device.pointee.loops.pointee.wakesUp(.transmit)
             if count < 0 && errno != EINTR { break }
             if events.data.u64 == Self.wakeToken { wake.drain() }
+            // Before the TUN: what control wants to be dropped because the interface was down must not be a packet
+            // that came when it was up again.
+            if !device.pointee.transmitInbox.isEmpty { handleMail(now: .now) }
             var isDry = false
             while !isDry {
                 let now = BootTime.now
