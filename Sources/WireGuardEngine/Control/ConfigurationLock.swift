@@ -13,11 +13,11 @@ struct ConfigurationLock: ~Copyable {
     private var memory: UnsafeMutableRawPointer?
     private var byteCount = 0
     private var offset = 0
-    private var isRefused = false
+    private var hasWarned = false
 
     deinit { if let memory { munmap(memory, byteCount) } }
 
-    /// Locks what `file` holds now. A refusal by RLIMIT_MEMLOCK is one warning, not a failure.
+    /// Locks what `file` holds now.
     mutating func follow(_ file: borrowing FileDescriptor, _ log: EngineLog) {
         let number = file.rawValue
         let end = Int(lseek(number, 0, SEEK_END))
@@ -31,11 +31,16 @@ struct ConfigurationLock: ~Copyable {
         memory = fresh
         byteCount = size
         offset = start
-        if mlock(fresh, size) != 0, !isRefused {
-            isRefused = true
-            log.error(
-                "the configuration may be swapped out (\(size) bytes, mlock: \(Errno.current)): raise RLIMIT_MEMLOCK")
-        }
+        if mlock(fresh, size) != 0 { wasRefused(log) }
+    }
+
+    /// RLIMIT_MEMLOCK refused, here or in a worker: one warning for all of it, not a failure (promise P3).
+    mutating func wasRefused(_ log: EngineLog) {
+        if hasWarned { return }
+        hasWarned = true
+        log.warning(
+            "RLIMIT_MEMLOCK refused to lock the memory of keys, they may be swapped out: "
+                + "ulimit -l 8192, or LimitMEMLOCK= of the service")
     }
 
     private mutating func unmap() {

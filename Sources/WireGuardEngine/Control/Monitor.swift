@@ -299,6 +299,7 @@ final class Monitor {
             oldSockets = nil
         case .ready:
             stall.workEnded()
+            if record.first != 0 { configurationLock.wasRefused(log) }
             readiness.succeed()
             log.verbose("ready")
             try watchLink()

@@ -11,7 +11,7 @@ struct MonitorRecord {
         case socketsTaken
         /// The interface is down: no socket is wanted.
         case closeSockets
-        /// The worker serves; the first configuration was accepted.
+        /// The worker serves; the first configuration was accepted. `first` is 1 when memory of keys is not locked.
         case ready
         /// The first configuration was refused: `first` is the errno.
         case refused

@@ -118,17 +118,12 @@ enum Worker {
         // Handshakes give way to packets.
         setpriority(PRIO_PROCESS, 0, 5)
         Confine.thread(filter)
-        monitor.tell(MonitorRecord(.ready))
+        monitor.tell(MonitorRecord(.ready, first: keyMemoryIsLocked ? 0 : 1))
         control.run()
     }
 
-    /// Of what does not stop the engine and somebody should know: once, when the keys are there.
+    /// Of what does not stop the engine and somebody should know.
     private static func warn(_ log: EngineLog) {
-        if !keyMemoryIsLocked {
-            log.warning(
-                "RLIMIT_MEMLOCK refused to lock the memory of keys, they may be swapped out: "
-                    + "ulimit -l 8192, or LimitMEMLOCK= of the service")
-        }
         for cipher in CipherImplementation.refused {
             log.warning(
                 "the cipher \(cipher.rawValue) gave a wrong answer in its self-test on this CPU: "
