@@ -122,6 +122,8 @@ expect_status 0 swg-ns detach large
 ok "2,000 peers and 130,000 allowed IPs are written exactly"
 
 # Without the right to: the reason, and nothing half made.
+# The driver takes its time to free the large device, in a child of detach.
+wait_until 60 sh -c '! pgrep -x swg-ns'
 inventory >before
 for choice in kernel auto; do
     expect_status 1 setpriv --bounding-set -net_admin --inh-caps -net_admin swg-ns attach --engine $choice --id not "$conf" --netns pod

@@ -47,7 +47,7 @@ expect_output 'no WireGuard.*(modprobe wireguard|--engine userspace)'
 inventory >after
 same_inventory before after
 swg-ns doctor >doctor || true
-grep -Eq "kernel's WireGuard.*does not answer" doctor && grep -q 'modprobe wireguard' doctor || fail "doctor: $(cat doctor)"
+grep -Eq "kernel's WireGuard.*(does not answer|is not loaded)" doctor && grep -q 'modprobe wireguard' doctor || fail "doctor: $(cat doctor)"
 attach auto 1
 expect_output 'no WireGuard'
 is "t1 userspace attached"
