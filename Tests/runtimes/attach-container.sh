@@ -105,7 +105,7 @@ ip netns add shut
 ip netns exec shut sleep 600 &
 wait_until 3 sh -c 'pgrep -f "^sleep 600"'
 mount -t tmpfs tmpfs /usr/local/bin
-cp "$SWG_BIN"/swg-* /usr/local/bin/
+cp "$SWG_BIN"/swg-{ns,engine} /usr/local/bin/
 cat >/usr/local/bin/docker <<DOCKER
 #!/bin/sh
 [ "\$*" = "inspect --type container --format {{.State.Pid}} web" ] || { echo "Error: No such container" >&2; exit 1; }
