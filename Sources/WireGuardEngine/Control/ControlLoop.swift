@@ -98,23 +98,27 @@ final class ControlLoop {
         return nil
     }
 
-    /// After the first `goUp`, or instead of it: earlier sessions are taken up again.
+    /// After `restore`: earlier sessions are taken up again once the interface is known to be up.
     func finishRestore() {
         device.finishRestore(at: .now)
         afterWork()
     }
 
-    /// Opens the sockets and lets traffic through; nil, or why not.
-    func goUp() -> Errno? {
-        if !socketsAreOpen {
-            // A random port of an earlier worker stays.
-            let kept = UInt16(truncatingIfNeeded: shared.facts.pointee.port.load(ordering: .relaxed))
-            let port = device.listenPort != 0 ? device.listenPort : kept
-            if let errno = openSockets(port: port, mark: device.firewallMark) { return errno }
-        }
+    /// Takes the port, also before the interface is up: whoever starts the engine hears at once that it is taken.
+    func takePort() -> Errno? {
+        if socketsAreOpen { return nil }
+        // A random port of an earlier worker stays.
+        let kept = UInt16(truncatingIfNeeded: shared.facts.pointee.port.load(ordering: .relaxed))
+        let port = device.listenPort != 0 ? device.listenPort : kept
+        return openSockets(port: port, mark: device.firewallMark)
+    }
+
+    /// The monitor has seen that the interface is up. Never assumed before: what is staged while it seems up would be
+    /// dropped by older news of it being down.
+    private func goUp() {
+        if let errno = takePort() { return log.error("UDP port \(device.listenPort): \(errno)") }
         device.setUp(true, at: .now)
         afterWork()
-        return nil
     }
 
     private func goDown() {
@@ -171,10 +175,10 @@ final class ControlLoop {
             switch MonitorRecord.Kind(rawValue: notice.kind) {
             case .link:
                 let mtu = Int(truncatingIfNeeded: min(notice.first, 65535))
-                device.record.pointee.maximumTransmissionUnit.store(mtu, ordering: .relaxed)
+                if mtu > 0 { device.record.pointee.maximumTransmissionUnit.store(mtu, ordering: .relaxed) }
                 let isUp = device.record.pointee.isUp.load(ordering: .relaxed)
                 if notice.second == 1, !isUp {
-                    if let errno = goUp() { log.error("UDP port \(device.listenPort): \(errno)") }
+                    goUp()
                 } else if notice.second == 0, isUp {
                     goDown()
                 }

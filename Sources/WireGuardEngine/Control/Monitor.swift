@@ -177,10 +177,13 @@ final class Monitor {
 
     /// From now on; and the first look at it.
     private func watchLink() throws(SystemError) {
-        guard let link, !isLinkWatched else { return }
+        if isLinkWatched { return }
         isLinkWatched = true
-        try poll.add(link.descriptor, .readable, token: Token.link.rawValue)
-        tell(link.refresh())
+        if let link {
+            try poll.add(link.descriptor, .readable, token: Token.link.rawValue)
+            if case .gone = link.refresh() { return tell(.gone) }
+        }
+        try tellLink()
     }
 
     private func handleLink() { tell(link?.drain()) }
@@ -223,9 +226,13 @@ final class Monitor {
         try poll.add(child.process.descriptor.rawValue, .readable, token: Token.worker.rawValue)
         worker = consume child
         stall.workerStarts(configurationBytes: configurationBytes, at: .now)
-        if let state = link?.state {
-            try channel?.send(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
-        }
+        if isLinkWatched { try tellLink() }
+    }
+
+    /// What is known of the interface. One that cannot be asked about is taken to be up, with the MTU of before.
+    private func tellLink() throws(SystemError) {
+        let state = link?.state ?? LinkWatch.State(mtu: 0, isUp: true)
+        try channel?.send(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
     }
 
     /// What the journal occupies; what was punched out of it does not count.

@@ -28,7 +28,7 @@ struct MonitorRecord {
         // Monitor to worker:
         /// `first` is 0 or an errno, `second` the port; the descriptors come along, `third` says for which family.
         case sockets = 32
-        /// `first` is the MTU, `second` 1 when up.
+        /// `first` is the MTU, 0 when unknown, `second` 1 when up.
         case link
         /// A route or an address of the birthplace changed (`RouteChange.words`): sticky sources may be wrong.
         case routes

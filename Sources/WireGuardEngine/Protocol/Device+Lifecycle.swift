@@ -22,7 +22,7 @@ extension Device {
                 peer.pointee.timers.forgetLastHandshakeSent()
             }
         }
-        if !up { record.pointee.handshakes.removeAll() }
+        if up { resumeSessions(at: now) } else { record.pointee.handshakes.removeAll() }
         collectMail(at: now)
     }
 
@@ -67,14 +67,19 @@ extension Device {
     }
 
     /// The configuration of an earlier life is complete again: what was left of peers that are no longer configured
-    /// goes, and whoever had a session is called at once, so that traffic is back before its next packet.
+    /// goes, and the others are called as soon as the interface is up.
     func finishRestore(at now: Moment) {
         survivors.finishRestore()
         guard record.pointee.isUp.load(ordering: .relaxed) else { return }
+        resumeSessions(at: now)
+        collectMail(at: now)
+    }
+
+    /// Whoever had a session with an earlier worker is called at once, so that traffic is back before its next packet.
+    private func resumeSessions(at now: Moment) {
         for peer in peers where peer.pointee.row.pointee.hadSession.exchange(0, ordering: .relaxed) != 0 {
             wakes.formUnion(record.pointee.requestHandshake(peer, now.boot))
         }
-        collectMail(at: now)
     }
 
     func post(_ work: PeerMail.Work, _ peer: PeerPointer) { wakes.formUnion(record.pointee.post(work, peer)) }
