@@ -29,8 +29,7 @@ enum Confine {
     }
 
     /// Each thread of the worker for itself, as the last thing before it serves: nobody may start another then.
-    static func thread(_ filter: SystemCallFilter?) {
-        guard let filter else { return }
+    static func thread(_ filter: SystemCallFilter) {
         do throws(SystemError) {
             try filter.install()
         } catch {
@@ -40,18 +39,14 @@ enum Confine {
     }
 
     /// Every call that the three loops make. Without socket, bind, connect, open, exec, ptrace, or signals to others.
-    static func filter() throws(SystemError) -> SystemCallFilter? {
-        #if SWG_SANITIZER
-            return nil
-        #else
-            return try SystemCallFilter.allowList([
-                "epoll_wait", "epoll_pwait", "epoll_ctl", "poll", "ppoll", "read", "write", "writev", "pread64",
-                "pwrite64",
-                "recvmmsg", "recvmsg", "sendmsg", "sendto", "accept4", "close", "dup3", "fallocate",
-                "timerfd_settime", "clock_gettime", "getrandom", "futex", "sched_yield", "restart_syscall",
-                "mmap", "munmap", "mremap", "mprotect", "madvise", "mlock", "munlock", "brk",
-                "rt_sigprocmask", "rt_sigreturn", "exit", "exit_group", "gettid", "getpid",
-            ])
-        #endif
+    static func filter() throws(SystemError) -> SystemCallFilter {
+        try SystemCallFilter.allowList([
+            "epoll_wait", "epoll_pwait", "epoll_ctl", "poll", "ppoll", "read", "write", "writev", "pread64",
+            "pwrite64",
+            "recvmmsg", "recvmsg", "sendmsg", "sendto", "accept4", "close", "dup3", "fallocate",
+            "timerfd_settime", "clock_gettime", "getrandom", "futex", "sched_yield", "restart_syscall",
+            "mmap", "munmap", "mremap", "mprotect", "madvise", "mlock", "munlock", "brk",
+            "rt_sigprocmask", "rt_sigreturn", "exit", "exit_group", "gettid", "getpid",
+        ])
     }
 }
