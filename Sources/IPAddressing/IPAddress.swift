@@ -30,8 +30,6 @@ public enum IPAddress: Hashable, Sendable {
         case .v6(let address): address.bytes
         }
     }
-
-    public var isUnspecified: Bool { self == .v4(.any) || self == .v6(.any) }
 }
 
 extension IPAddress: CustomStringConvertible {

@@ -13,9 +13,6 @@ public struct IPv6Address: Hashable, Sendable {
     public static let any = IPv6Address(high: 0, low: 0)
     public static let loopback = IPv6Address(high: 0, low: 1)
 
-    /// fe80::/10.
-    public var isLinkLocal: Bool { high >> 54 == 0x3fa }
-
     /// Sixteen bytes in network order.
     public init(bytes: some Collection<UInt8>) {
         var high: UInt64 = 0

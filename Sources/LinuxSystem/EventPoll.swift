@@ -16,7 +16,6 @@ public struct EventPoll: ~Copyable, Sendable {
         /// Reported whether asked for or not.
         public static let hangUp = Interest(rawValue: EPOLLHUP.rawValue)
         public static let edgeTriggered = Interest(rawValue: EPOLLET.rawValue)
-        public static let oneShot = Interest(rawValue: EPOLLONESHOT.rawValue)
     }
 
     public struct Event: Sendable {

@@ -46,7 +46,6 @@ final class Monitor {
     private var sockets: UDPSocketPair?
     private var oldSockets: UDPSocketPair?
     private var socketSerial: UInt32 = 0
-    private var pendingSockets: (port: UInt16, mark: UInt32)?
 
     private var deaths = RestartBackOff()
     private var restartAt: BootTime?

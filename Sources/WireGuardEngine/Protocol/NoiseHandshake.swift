@@ -25,7 +25,6 @@ enum NoiseHandshake {
     }
 
     static let keyByteCount = 32
-    static let sealedKeyByteCount = 48
 
     /// False when a Diffie-Hellman result is zero: the peer's key is of low order (checklist N6).
     static func writeInitiation(
