@@ -128,15 +128,17 @@ public enum File {
     }
 
     /// Creates a directory and its missing parents; existing ones are left as they are.
+    ///
+    /// Somebody who removes empty directories may take a parent away again in between; that is tried again, but not
+    /// for ever: below a link that leads nowhere every try ends the same way.
     public static func makeDirectories(_ path: String, mode: mode_t = 0o700) throws(SystemError) {
-        if mkdir(path, mode) == 0 || Glibc.errno == EEXIST { return }
-        let error = Errno.current
-        guard error.rawValue == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
-            throw SystemError(call: "mkdir", object: path, errno: error)
+        var error = Errno(0)
+        for _ in 0..<100 {
+            if mkdir(path, mode) == 0 || Glibc.errno == EEXIST { return }
+            error = .current
+            guard error.rawValue == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { break }
+            try makeDirectories(String(path[..<slash]), mode: mode)
         }
-        try makeDirectories(String(path[..<slash]), mode: mode)
-        if mkdir(path, mode) != 0 && Glibc.errno != EEXIST {
-            throw SystemError(call: "mkdir", object: path, errno: .current)
-        }
+        throw SystemError(call: "mkdir", object: path, errno: error)
     }
 }

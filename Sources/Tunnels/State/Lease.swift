@@ -31,7 +31,16 @@ struct LeaseBook {
             throw StateFile.unusable(error)
         }
         guard lock != nil else { throw TunnelError(.busy, "\(state.leases) is locked") }
+        // Still under the lock: whoever waits for it finds that this is no directory any more, and makes another.
+        // Without it, somebody who has the lock would write into a directory that is gone.
+        defer { rmdir(state.leases) }
         return try body()
+    }
+
+    /// Best effort, and never from under somebody who is about to write into it.
+    func removeIfEmpty() {
+        let lock = try? FileLock.acquireExisting(state.leases, wait: false)
+        if lock != nil { rmdir(state.leases) }
     }
 
     /// The directory itself is the lock; whoever empties it removes it, hence the loop.
@@ -91,7 +100,6 @@ struct LeaseBook {
                 throw StateFile.unusable(error)
             }
         }
-        rmdir(state.leases)
     }
 
     /// Removes what a death at the wrong moment has left: half-written files, and leases whose tunnel is gone.
@@ -107,6 +115,5 @@ struct LeaseBook {
                 if isHalfWritten || isAbandoned { _ = try? File.remove("\(state.leases)/\(name)") }
             }
         }
-        rmdir(state.leases)
     }
 }

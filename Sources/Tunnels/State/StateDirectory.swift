@@ -113,19 +113,26 @@ struct StateDirectory: Sendable {
     /// Best effort: a directory in use by somebody else stays.
     func removeIfEmpty() {
         if (try? ids())?.isEmpty == true { TimestampFloorFiles.sweep(self) }
-        for directory in [tunnels, leases, uapi, log, path] { rmdir(directory) }
+        LeaseBook(state: self).removeIfEmpty()
+        for directory in [tunnels, uapi, log, path] { rmdir(directory) }
     }
 
     /// Creates a directory of ours with its parents, and refuses one that others may write.
     func makePrivate(_ directory: String) throws(SystemError) {
-        try File.makeDirectories(directory)
         var status = stat()
-        try systemCall("stat", path) { stat(path, &status) }
+        repeat { try File.makeDirectories(directory) } while try !look(&status)
         let isOurs = status.st_uid == geteuid() || status.st_uid == 0
         if !isOurs || status.st_mode & 0o022 != 0 {
             throw SystemError(
                 call: "use", object: path, errno: Errno(EACCES),
                 detail: "others may write it: chown it to the user that runs this, and chmod 0700")
         }
+    }
+
+    /// False when somebody who emptied it has removed it meanwhile.
+    private func look(_ status: inout stat) throws(SystemError) -> Bool {
+        if stat(path, &status) == 0 { return true }
+        if Glibc.errno == ENOENT { return false }
+        throw SystemError(call: "stat", object: path, errno: .current)
     }
 }
