@@ -53,6 +53,26 @@ ok "S1: $messages data messages in $sessions sessions over six deaths, no nonce 
 [ "$(in_a ss -Huanm 'sport = :1111' | grep -c 'rb14680064.*tb14680064')" = 2 ] || fail "buffers: $(in_a ss -Huanm 'sport = :1111')"
 ok "7 MiB socket buffers, although the worker has no capability"
 
+# A worker that dies between its question and the monitor's answer: the question is for sockets on another port.
+before=$(monitor wga)
+for port in 3333 1111; do
+    asker=$(workers wga)
+    kill -STOP "$before"
+    wg set wga listen-port $port 2>refused.log &
+    setting=$!
+    # It has sent the question when it waits for the answer.
+    wait_until 5 sh -c "! grep -q ep_poll /proc/$asker/wchan" || true
+    sleep 0.2
+    kill -KILL "$asker"
+    wait $setting || true
+    kill -CONT "$before"
+    wait_until 3 sh -c "p=\$(pgrep -f 'swg-engine --worker wga\$') && [ \"\$p\" != '$asker' ]" || fail "no new worker"
+    [ "$before" = "$(monitor wga)" ] || fail "the monitor went with its worker"
+    expect_ping a 10.0.0.2
+done
+[ "$(wg show wga listen-port)" = 1111 ] || fail "a change that was never answered is remembered: $(wg show wga listen-port)"
+ok "a worker that dies between its question and the answer is replaced, too"
+
 # A recorded initiation. B sends it to us; we pass it on to A, whose answer proves that it was good.
 cat >replay.py <<'PY'
 import socket, sys, time

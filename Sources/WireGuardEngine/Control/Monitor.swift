@@ -151,7 +151,7 @@ final class Monitor {
         case .link: handleLink()
         case .listener: stall.clientWaits(at: .now)
         case .machine:
-            if machine?.drain() == true { try channel?.send(MonitorRecord(.machineCopied)) }
+            if machine?.drain() == true { sendToWorker(MonitorRecord(.machineCopied)) }
         case .timer: timer.drain()
         }
     }
@@ -182,7 +182,7 @@ final class Monitor {
             try poll.add(link.descriptor, .readable, token: Token.link.rawValue)
             if case .gone = link.refresh() { return tell(.gone) }
         }
-        try tellLink()
+        tellLink()
     }
 
     private func handleLink() { tell(link?.drain()) }
@@ -190,11 +190,11 @@ final class Monitor {
     private func tell(_ news: LinkWatch.News?) {
         switch news {
         case .linkChanged(let state):
-            _ = try? channel?.send(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
+            sendToWorker(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
         case .routesChanged(let changes):
             for change in changes {
                 let (first, second, third) = change.words
-                _ = try? channel?.send(MonitorRecord(.routes, first: first, second: second, third: third))
+                sendToWorker(MonitorRecord(.routes, first: first, second: second, third: third))
             }
         case .gone: end(0, "the interface is gone")
         case .nothing, nil: break
@@ -225,13 +225,22 @@ final class Monitor {
         try poll.add(child.process.descriptor.rawValue, .readable, token: Token.worker.rawValue)
         worker = consume child
         stall.workerStarts(configurationBytes: configurationBytes, at: .now)
-        if isLinkWatched { try tellLink() }
+        if isLinkWatched { tellLink() }
     }
 
     /// What is known of the interface. One that cannot be asked about is taken to be up, with the MTU of before.
-    private func tellLink() throws(SystemError) {
-        let state = link?.state ?? LinkWatch.State(mtu: 0, isUp: true)
-        try channel?.send(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
+    private func tellLink() { tell(.linkChanged(link?.state ?? LinkWatch.State(mtu: 0, isUp: true))) }
+
+    /// A worker may die between its question and our answer, as often as it likes: that is told by its process, and
+    /// never ends the monitor. One that lives and did not hear us asks until it is replaced.
+    private func sendToWorker(_ record: MonitorRecord, descriptors: [Int32] = []) {
+        do throws(SystemError) {
+            if try channel?.send(record, descriptors: descriptors) == false {
+                log.verbose("the worker does not read what the monitor says")
+            }
+        } catch {
+            log.verbose("the worker is gone: \(error)")
+        }
     }
 
     /// What the journal occupies; what was punched out of it does not count.
@@ -298,7 +307,7 @@ final class Monitor {
 
     private func handle(_ record: MonitorRecord) throws(SystemError) {
         switch MonitorRecord.Kind(rawValue: record.kind) {
-        case .openSockets: try openSockets(record)
+        case .openSockets: openSockets(record)
         case .socketsTaken: if record.serial == socketSerial { oldSockets = nil }
         case .closeSockets:
             sockets = nil
@@ -318,8 +327,8 @@ final class Monitor {
             stall.workEnded()
             configurationLock.follow(configuration, log)
         case .timestampSent: floors.raise(record)
-        case .keyChanged: try channel?.send(floors.floor(for: record))
-        case .interfaceIndex: try answerInterfaceIndex(record)
+        case .keyChanged: sendToWorker(floors.floor(for: record))
+        case .interfaceIndex: answerInterfaceIndex(record)
         default: log.error("the worker sent a record of kind \(record.kind)")
         }
     }
@@ -328,10 +337,12 @@ final class Monitor {
 
     /// Both families on one port with one mark. The pair in use lives until the worker has taken the new one; a
     /// worker that only wants what is there already gets it again.
-    private func openSockets(_ record: MonitorRecord) throws(SystemError) {
+    private func openSockets(_ record: MonitorRecord) {
         let port = UInt16(truncatingIfNeeded: record.first)
         let mark = UInt32(truncatingIfNeeded: record.second)
         do throws(SystemError) {
+            // Who died before it took the new pair is followed by one that wants the old again.
+            if port != 0, oldSockets?.port == port { exchangeSockets() }
             // A port of its own cannot be bound twice: same port, so only the mark can differ.
             if let present = sockets?.port, port == present {
                 try sockets?.setMark(mark)
@@ -348,19 +359,25 @@ final class Monitor {
                 serial: socketSerial)
             let numbers = [pair.ipv4, pair.ipv6].filter { $0 >= 0 }
             sockets = consume pair
-            try channel?.send(answer, descriptors: numbers)
+            sendToWorker(answer, descriptors: numbers)
         } catch {
             log.error("\(error)")
-            try channel?.send(MonitorRecord(.sockets, first: UInt64(error.errno.rawValue)))
+            sendToWorker(MonitorRecord(.sockets, first: UInt64(error.errno.rawValue)))
         }
     }
 
-    private func answerInterfaceIndex(_ record: MonitorRecord) throws(SystemError) {
+    private func exchangeSockets() {
+        let newer = sockets.take()
+        sockets = oldSockets.take()
+        oldSockets = consume newer
+    }
+
+    private func answerInterfaceIndex(_ record: MonitorRecord) {
         var record = record
         let index = withUnsafeBytes(of: &record.hash) { bytes in
             if_nametoindex(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
         }
-        try channel?.send(MonitorRecord(.interfaceIndex, first: UInt64(index)))
+        sendToWorker(MonitorRecord(.interfaceIndex, first: UInt64(index)))
     }
 
     // MARK: time
