@@ -8,6 +8,8 @@ static void run_child(int socket, const void *message, size_t length) {
     if (socket > 0) syscall(SYS_close_range, 0U, (unsigned)socket - 1, 0U);
     syscall(SYS_close_range, (unsigned)socket + 1, ~0U, 0U);
     setsid();
+    // For a moment it is the only one of us that is left; whoever looks shall see why.
+    prctl(PR_SET_NAME, "swg-dellink");
     if (send(socket, message, length, 0) < 0) _exit(errno & 0xff);
     union {
         struct nlmsghdr header;

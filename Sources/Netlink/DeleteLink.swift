@@ -9,7 +9,8 @@ import LinuxSystem
 // netdev_run_todo). Nobody in user space can see a difference after the first part: name, addresses and routes are
 // free, and a TUN's descriptor is dead. So the request is made by a child, which alone waits for the answer, and
 // the caller goes on as soon as the interface cannot be found any more. RTM_GETLINK takes the same lock, so it says
-// so at the right moment. A child that is killed meanwhile changes nothing: the kernel finishes the request.
+// so at the right moment. A child that is killed meanwhile changes nothing: the kernel finishes the request. It calls
+// itself `swg-dellink`.
 
 extension RouteNetlink {
     /// `ip link delete dev NAME`, as `deleteLink`, returning when the interface is out of the namespace.

@@ -78,6 +78,7 @@ expect_output() {
 # addresses, routes, rules of every namespace, mounts, processes, sockets, files.
 inventory() {
     local name
+    settled
     echo "== here"
     inventory_of_network
     for name in $(ls /run/netns 2>/dev/null); do
@@ -105,6 +106,10 @@ inventory_of_network() {
     ip -6 rule show
     ss -Huanp 2>/dev/null | awk '{ print $4, $5 }' | sort
 }
+
+# settled: waits for the end of what outlives a detach on purpose, the child that waits for the kernel's answer to the
+# deletion of an interface.
+settled() { wait_until 10 sh -c '! pgrep -x swg-dellink' || fail "the deletion of an interface takes more than 10 s"; }
 
 # same_inventory BEFORE AFTER: the two are equal, or the test fails with the difference.
 same_inventory() {
