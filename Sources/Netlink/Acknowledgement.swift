@@ -16,16 +16,18 @@ struct Acknowledgement {
             let request = message.payload.loadUnaligned(fromByteOffset: 4, as: nlmsghdr.self)
             offset = 4 + ((max(Int(request.nlmsg_len), headerSize) + 3) & ~3)
         }
-        self.init(message.payload, attributesAt: flags & NLM_F_ACK_TLVS != 0 ? offset : nil)
+        // Without its number it is no success.
+        self.init(message.payload, orElse: -EBADMSG, attributesAt: flags & NLM_F_ACK_TLVS != 0 ? offset : nil)
     }
 
-    /// NLMSG_DONE: a number, then attributes.
+    /// NLMSG_DONE: a number, then attributes. Without the number it is the plain end.
     init(doneMessage message: RawNetlinkMessage) {
-        self.init(message.payload, attributesAt: Int32(message.header.nlmsg_flags) & NLM_F_ACK_TLVS != 0 ? 4 : nil)
+        let hasWords = Int32(message.header.nlmsg_flags) & NLM_F_ACK_TLVS != 0
+        self.init(message.payload, orElse: 0, attributesAt: hasWords ? 4 : nil)
     }
 
-    private init(_ payload: UnsafeRawBufferPointer, attributesAt offset: Int?) {
-        let number = payload.count >= 4 ? payload.loadUnaligned(as: Int32.self) : 0
+    private init(_ payload: UnsafeRawBufferPointer, orElse missing: Int32, attributesAt offset: Int?) {
+        let number = payload.count >= 4 ? payload.loadUnaligned(as: Int32.self) : missing
         errno = Errno(number < 0 && number > Int32.min ? -number : 0)
         var words: String?
         if let offset, offset <= payload.count {

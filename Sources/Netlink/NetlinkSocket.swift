@@ -15,6 +15,8 @@ import LinuxSystem
 // - an answer to an older request, left over after an error: ignored by its sequence number;
 // - NLM_F_DUMP_INTR, the table changed while it was read: the whole dump is read again, ten times at most;
 // - ENOBUFS, messages were lost: the same for a dump, an error for a change;
+// - EBUSY, the dump before was not read to its end (after such an error): the rest of it is thrown away first;
+// - a message that ends before its length says: a dump is read again, a change goes on waiting;
 // - a datagram longer than the buffer (MSG_TRUNC): an error, never a silent half;
 // - the refusal's reason in words (extended acknowledgement): goes into SystemError.detail.
 
@@ -97,15 +99,20 @@ public final class NetlinkSocket {
         _ message: borrowing NetlinkMessage, into start: State, _ read: (inout State, NetlinkReply) -> Void
     ) throws(SystemError) -> State {
         message.header.pointee.nlmsg_flags |= UInt16(NLM_F_DUMP)
+        var refusal: SystemError?
         for _ in 0..<Self.dumpAttempts {
             var state = start
             do throws(SystemError) {
+                refusal = nil
                 if try exchange(message, { read(&state, $0) }) { return state }
             } catch {
-                // Lost messages; what was read so far is worthless.
-                guard error.errno.rawValue == ENOBUFS else { throw error }
+                // Lost messages, what was read so far is worthless; or the dump before is not at its end.
+                guard [ENOBUFS, EBUSY].contains(error.errno.rawValue) else { throw error }
+                refusal = error
+                discardPending()
             }
         }
+        if let refusal { throw refusal }
         throw SystemError(
             call: message.call, object: message.object, errno: Errno(EAGAIN),
             detail:
@@ -118,6 +125,13 @@ public final class NetlinkSocket {
         try dump(message, into: []) { items, reply in
             if let item = read(reply) { items.append(item) }
         }
+    }
+
+    /// Throws away what waits; as long as it is read, the kernel goes on with a dump that nobody wants any more.
+    private func discardPending() {
+        defer { receiveBuffer.wipe() }
+        let buffer = receiveBuffer.bytes
+        while recv(descriptor.rawValue, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT)) > 0 {}
     }
 
     /// One request and all of its answer; false when the answer was interrupted.
@@ -158,6 +172,7 @@ public final class NetlinkSocket {
                             payload: reply.payload))
                 }
             }
+            if !rest.isEmpty { complete = false }
         }
     }
 

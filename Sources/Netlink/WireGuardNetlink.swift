@@ -61,19 +61,27 @@ public struct WireGuardNetlink {
     /// repeats or undoes it.
     public func apply(_ change: DeviceChange, to name: String) throws(SystemError) {
         do throws(SystemError) {
+            guard change.removesAllowedIPs else { return try send(change, to: name) }
             switch allowedIPRemoval {
             case .flag:
-                try send(change, to: name)
-            case .placeholderPeer where !change.removesAllowedIPs:
-                try send(change, to: name)
-            case .placeholderPeer:
-                let before = try device(name).configuration
-                for step in change.withPlaceholderPeer(on: before, placeholder: PrivateKey.generate().publicKey) {
-                    try send(step, to: name)
+                do throws(SystemError) {
+                    try send(change, to: name)
+                } catch {
+                    // An unknown attribute, an unknown flag in it: a version number promised what is not there.
+                    guard [EINVAL, EOPNOTSUPP].contains(error.errno.rawValue) else { throw error }
+                    try sendWithPlaceholder(change, to: name)
                 }
+            case .placeholderPeer: try sendWithPlaceholder(change, to: name)
             }
         } catch {
             throw explain(error, name)
+        }
+    }
+
+    private func sendWithPlaceholder(_ change: DeviceChange, to name: String) throws(SystemError) {
+        let before = try device(name).configuration
+        for step in change.withPlaceholderPeer(on: before, placeholder: PrivateKey.generate().publicKey) {
+            try send(step, to: name)
         }
     }
 

@@ -111,6 +111,9 @@ func acknowledgement(_ request: ScriptedPeer.Request, errno: Int32 = 0, text: St
     return netlinkMessage(Int(NLMSG_ERROR), flags: flags, sequence: request.sequence, payload)
 }
 
-func done(_ request: ScriptedPeer.Request, errno: Int32 = 0, flags: Int32 = 0) -> [UInt8] {
-    netlinkMessage(Int(NLMSG_DONE), flags: flags | NLM_F_MULTI, sequence: request.sequence, littleEndian(-errno))
+func done(_ request: ScriptedPeer.Request, errno: Int32 = 0, flags: Int32 = 0, text: String? = nil) -> [UInt8] {
+    let words = text.map { attribute(1, Array($0.utf8) + [0]) } ?? []
+    return netlinkMessage(
+        Int(NLMSG_DONE), flags: flags | NLM_F_MULTI | (text == nil ? 0 : NLM_F_ACK_TLVS), sequence: request.sequence,
+        littleEndian(-errno) + words)
 }

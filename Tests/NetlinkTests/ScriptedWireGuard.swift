@@ -30,6 +30,8 @@ final class ScriptedWireGuard: @unchecked Sendable {
     /// How many dumps are yet to be marked as interrupted.
     var interruptions = 0
     var knowsRemoveFlag = true
+    /// What a kernel answers that knows the attribute of the flag, but not the flag: EOPNOTSUPP.
+    var removeFlagRefusal: Int32 = 0
     /// What was set more than once although it must be said once.
     var replacePeersCount = 0
     var replaceAllowedIPsCount: [PublicKey: Int] = [:]
@@ -122,7 +124,9 @@ final class ScriptedWireGuard: @unchecked Sendable {
             case 1: if ![2, 10].contains(number(item.value)) { return EINVAL }
             case 2: address = IPAddress(bytes: item.value)
             case 3: length = UInt8(number(item.value))
-            case 4 where knowsRemoveFlag: flags = number(item.value)
+            case 4 where knowsRemoveFlag:
+                if removeFlagRefusal != 0 { return removeFlagRefusal }
+                flags = number(item.value)
             default: return EINVAL
             }
         }
