@@ -83,6 +83,7 @@ ok "STATUS says what is missing: keys, folder, engine, TUN"
 # SIGKILL at every some system call of ADD; DEL then cleans up, whatever had been made.
 calls=0
 for when in 40 90 140 190 230 260 290 320 350 380 410 440 470 500 540 580 620 660 720 800; do
+    sampled 4 || continue
     calls=$((calls + 1))
     CNI_COMMAND=ADD CNI_CONTAINERID=killed CNI_NETNS=$c1 CNI_IFNAME=eth0 CNI_PATH=$SWG_BIN \
         strace -o /dev/null -e trace=all -e inject=all:signal=KILL:when=$when "$SWG_BIN/swg-cni" \

@@ -4,7 +4,13 @@
 # verb runs again and again, and each run is killed at the entry of one of them: strace's `when` counts per call and
 # thread, so a point is a call's name and its how-manieth. What changes something is killed at always: between two
 # such calls the system's state is the same. Of the others every 13th, from a random start; all with SWG_FULL.
-# SWG_SHARD=K/N takes the points K, K+N … only, to share a full sweep among several boxes.
+# SWG_SHARD=K/N takes the points K, K+N … only, to share a full sweep among several boxes. Where the processor is
+# emulated a random tenth of them is taken, with SWG_FULL a third.
+shards=1
+if [ "${SWG_SLOWNESS:-1}" -gt 1 ] && [ -z "${SWG_SHARD:-}" ]; then
+    shards=$([ -n "${SWG_FULL:-}" ] && echo 3 || echo 10)
+    SWG_SHARD=$((RANDOM % shards + 1))/$shards
+fi
 changing='^(write|writev|pwrite64|ftruncate|sendto|sendmsg|mkdir|mkdirat|rmdir|rename|renameat2?|unlink|unlinkat|link|linkat|symlink|symlinkat|ioctl|mount|umount2|move_mount|unshare|setns|clone3?|v?fork|execve|execveat|bind|listen|connect|flock|fchmod|chmod|fchown|kill|pidfd_send_signal|dup2|dup3)$'
 
 # make_sweep: a configuration, and the namespace `standing`, which knows our kind of traffic already.
@@ -63,7 +69,7 @@ compare() { # compare WHAT
 # points_of COMMAND…: the points to kill at, one per line: a call's name and its number.
 points_of() {
     local step=13 shard=${SWG_SHARD:-1/1}
-    [ -z "${SWG_FULL:-}" ] || step=1
+    [ -z "${SWG_FULL:-}" ] || [ "$shards" -gt 1 ] || step=1
     strace -qq -f --detach-on=execve -o "$test_folder/trace" "$@" >/dev/null 2>&1 || fail "under strace: $*"
     awk '!/resumed>/ {
         name = $2

@@ -55,6 +55,15 @@ wait_until() {
     done
 }
 
+# sampled NUMBER: true for every NUMBER-th call, from a random start, where the processor is emulated; elsewhere and with
+# --full for all of them.
+sampled() {
+    [ "${SWG_SLOWNESS:-1}" -gt 1 ] && [ -z "${SWG_FULL:-}" ] || return 0
+    : "${sampled_calls:=$RANDOM}"
+    sampled_calls=$((sampled_calls + 1))
+    [ $((sampled_calls % $1)) = 0 ]
+}
+
 # expect_status STATUS COMMAND…: runs it with output in $test_folder/output and compares the exit status.
 expect_status() {
     local wanted=$1 status=0

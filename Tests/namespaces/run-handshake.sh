@@ -70,11 +70,12 @@ wait $! || status=$?
 ok "interrupted while waiting: nothing started, nothing left"
 
 # One live tunnel per key; the holder is named with what to type instead.
-behind root "$BASH" -c 'echo here; sleep 5' >"$test_folder/output" &
-wait_until 5 grep -q here "$test_folder/output" || fail "no command"
+behind root "$BASH" -c 'echo here; for _ in {1..600}; do [ ! -e /srv/enough ] || exit 0; sleep 0.1; done' >"$test_folder/holder" &
+wait_until 5 grep -q here "$test_folder/holder" || fail "no command"
 cp "$(configuration_of root)" /srv/again.conf
 expect_status 125 swg root run /srv/again.conf -- true
 expect_output 'in use by tunnel client1.*swg-ns exec client1 -- COMMAND'
 [ "$(swg root exec client1 -- ip -o link | grep -c wg0)" = 1 ] || fail "exec does not join the tunnel"
+touch /srv/enough
 wait
 ok "a second use of a live key is refused, and exec joins the first"

@@ -37,6 +37,7 @@ done
 ok "libcni takes every configuration that comes with the plugin"
 
 for version in 0.3.0 0.3.1 0.4.0 1.0.0; do
+    sampled 2 || continue
     list ".cniVersion = \"$version\""
     driver validate c1
     driver add c1 >"$test_folder/result"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # slow: first in the queue
-# limit: 2600 s
+# limit: 7300 s
 #
 # Everything that needs the kernel's own WireGuard driver, in one boot of a virtual machine: the scripts of
 # Tests/vm/guest, and those of other suites that Tests/vm/suite lists. Where the machine cannot be had the test is skipped with the reason.
@@ -14,5 +14,5 @@ for bundle in "$tests"/../.build/tests/release/*.xctest; do [ ! -x "$bundle" ] |
 # The machine has a /run of its own: begin where it sees the same folder.
 cd "$tests"
 status=0
-"$tests/lib/vm/boot" -t "$([ -n "${SWG_FULL:-}" ] && echo 2500 || echo 1000)" "$tests/lib/vm/run-guest" || status=$?
+"$tests/lib/vm/boot" -t "$([ -n "${SWG_FULL:-}" ] && echo 7200 || echo 1000)" "$tests/lib/vm/run-guest" || status=$?
 [ $status = 0 ] || fail "the virtual machine's status is $status"

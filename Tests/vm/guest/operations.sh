@@ -7,7 +7,7 @@ source "$(dirname "$0")/../../lib/test.sh"
 engine=${SWG_TEST_ENGINE:-swg-engine}
 need wg python3 "$engine"
 seed=${SWG_SEED:-$RANDOM}
-operations=${SWG_OPERATIONS:-$([ -n "${SWG_FULL:-}" ] && echo 60000 || echo 6000)}
+operations=${SWG_OPERATIONS:-$([ -n "${SWG_FULL:-}" ] && echo 60000 || echo 10000)}
 
 ip netns add driver
 ip netns add engine
