@@ -40,6 +40,19 @@ ok "U1: foreground; SIGINT and removal of the socket file end it"
 
 # A stale socket is replaced, probes are tolerated.
 swg-engine three
+
+# Short turns for the threads that packets wait for, where the kernel takes requests (Linux 6.12) and tells.
+turns() { # of tx and rx, in nanoseconds
+    local name
+    for name in swg-tx swg-rx; do
+        awk '/^se.slice/ { print $3 }' "$(grep -lx $name /proc/"$(workers three)"/task/*/comm | sed 's/comm$/sched/')"
+    done | xargs
+}
+have_turns() { [ "$(turns)" = "400000 400000" ]; }
+if [ "$(printf '%s\n' 6.12 "$(uname -r)" | sort -V | head -n 1)" = 6.12 ] && grep -q '^se.slice' /proc/$$/sched; then
+    wait_until 10 have_turns || fail "turns of $(turns) ns"
+    ok "the loops have asked for short turns"
+fi
 kill -KILL "$(monitor three)"
 wait_until 2 no_engine three || fail "the worker outlives its monitor"
 [ -S /var/run/wireguard/three.sock ] || fail "the test wants a stale socket"

@@ -111,6 +111,21 @@ static inline int swg_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0);
 }
 static inline int swg_pidfd_getfd(int pidfd, int fd) { return (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0); }
+// sched_getattr(2) and sched_setattr(2) of the calling thread, with the first 48 bytes of their struct.
+struct swg_sched_attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+static inline int swg_sched_getattr(struct swg_sched_attributes *attributes) {
+    return (int)syscall(SYS_sched_getattr, 0, attributes, sizeof *attributes, 0);
+}
+static inline int swg_sched_setattr(struct swg_sched_attributes *attributes) {
+    attributes->size = sizeof *attributes;
+    return (int)syscall(SYS_sched_setattr, 0, attributes, 0);
+}
 static inline long swg_gettid(void) { return syscall(SYS_gettid); }
 static inline int swg_execveat(int fd, const char *path, char *const *argv, char *const *envp, int flags) {
     return (int)syscall(SYS_execveat, fd, path, argv, envp, flags);
@@ -136,6 +151,23 @@ struct swg_filter_instruction { uint16_t code; uint8_t jump_true; uint8_t jump_f
 static inline int swg_seccomp_install(const struct swg_filter_instruction *program, unsigned short count) {
     struct { unsigned short count; const struct swg_filter_instruction *program; } argument = {count, program};
     return (int)syscall(SYS_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &argument);
+}
+
+// ---- SO_ATTACH_FILTER: only messages whose 32-bit word at `offset`, read as big-endian, is `value` ----
+
+static inline int swg_attach_word_filter(int fd, uint32_t offset, uint32_t value) {
+    struct swg_filter_instruction program[] = {
+        {0x20 /* BPF_LD|BPF_W|BPF_ABS */, 0, 0, offset},
+        {0x15 /* BPF_JMP|BPF_JEQ|BPF_K */, 0, 1, value},
+        {0x06 /* BPF_RET|BPF_K */, 0, 0, UINT32_MAX},
+        {0x06, 0, 0, 0},
+    };
+    struct { unsigned short count; const struct swg_filter_instruction *program; } argument = {4, program};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &argument, sizeof argument);
+}
+static inline int swg_detach_filter(int fd) {
+    int unused = 0;
+    return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
 }
 
 // ---- function-like macros ----

@@ -107,11 +107,13 @@ enum Worker {
         warn(log)
         let transmitAddress = UInt(bitPattern: transmit)
         try WorkerThread.start("swg-tx") {
+            TimeSlice.request(nanoseconds: WorkerThread.turnNanoseconds)
             Confine.thread(filter)
             UnsafeMutablePointer<TransmitLoop>(bitPattern: transmitAddress)?.pointee.run()
         }
         let receiveAddress = UInt(bitPattern: receive)
         try WorkerThread.start("swg-rx") {
+            TimeSlice.request(nanoseconds: WorkerThread.turnNanoseconds)
             Confine.thread(filter)
             UnsafeMutablePointer<ReceiveLoop>(bitPattern: receiveAddress)?.pointee.run()
         }
