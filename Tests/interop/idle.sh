@@ -15,6 +15,21 @@ sleep 5
 [ $(($(wake_ups) - before)) -le 2 ] || fail "$(($(wake_ups) - before)) wake-ups in 5 s before any traffic"
 ok "silent before traffic; $(private) KiB private memory of both processes"
 
+# Nor does what happens in another tunnel's namespace, as a thousand of them on one host would have it.
+ip netns add c
+ip -n a tuntap add dev other mode tun
+ip -n a link set other netns c
+sleep 0.5
+before=$(wake_ups)
+ip -n c link set other up
+for number in $(seq 10); do
+    ip -n c link set other mtu $((1300 + number))
+    ip -n c addr add "10.77.$number.1/24" dev other
+    ip -n c route add "10.88.$number.0/24" dev other
+done
+[ $(($(wake_ups) - before)) -le 2 ] || fail "$(($(wake_ups) - before)) wake-ups by another tunnel's interface"
+ok "another tunnel's interface wakes nobody"
+
 expect_ping a 10.0.0.2 20
 # The keepalive that answers the last packet comes after ten seconds.
 sleep 12

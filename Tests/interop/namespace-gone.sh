@@ -8,23 +8,38 @@ need wg wireguard-go ping tcpdump
 make_pair swg-engine wireguard-go
 wg set wga peer "$b_public" endpoint 192.0.2.2:2222
 ip netns add inside
-ip -n a link set wga netns inside name wg0
-ip -n inside addr add 10.0.0.1/24 dev wg0
-ip -n inside addr add fd00::1/64 dev wg0 nodad
-ip -n inside link set wg0 mtu 1420 up
-expect_ping inside 10.0.0.2
-expect_ping b fd00::1
+move() {
+    ip -n a link set wga netns inside name wg0
+    ip -n inside addr add 10.0.0.1/24 dev wg0
+    ip -n inside addr add fd00::1/64 dev wg0 nodad
+    ip -n inside link set wg0 mtu 1420 up
+    expect_ping inside 10.0.0.2
+    expect_ping b fd00::1
+}
+down_and_up() {
+    ip -n inside link set wg0 down
+    wait_until 5 sh -c '! ip netns exec a ss -Hlun | grep -q :1111' || fail "D12: the socket stays open"
+    ! pings b 10.0.0.1 1 || fail "D12: answers although it is down"
+    ip -n inside link set wg0 up
+    wait_until 5 sh -c 'ip netns exec a ss -Hlun | grep -q :1111' || fail "D12: the socket is not opened again"
+    ip -n inside addr replace fd00::1/64 dev wg0 nodad
+    expect_ping inside 10.0.0.2
+}
+move
 ok "moved and renamed, it works"
 
 # D12: down forgets the sessions and closes the sockets, up starts anew.
-ip -n inside link set wg0 down
-wait_until 2 sh -c '! ip netns exec a ss -Hlun | grep -q :1111' || fail "D12: the socket stays open"
-! pings b 10.0.0.1 1 || fail "D12: answers although it is down"
-ip -n inside link set wg0 up
-wait_until 2 sh -c 'ip netns exec a ss -Hlun | grep -q :1111' || fail "D12: the socket is not opened again"
-ip -n inside addr replace fd00::1/64 dev wg0 nodad
-expect_ping inside 10.0.0.2
+down_and_up
 ok "D12: down and up again"
+
+# Back, and to where its index is another's: it gets a new one, and its news are told under that.
+ip -n inside link set wg0 netns a name wga
+index=$(ip -n a -o link show wga | cut -d : -f 1)
+ip -n inside link add taken index "$index" type veth peer name taken2
+move
+[ "$(ip -n inside -o link show wg0 | cut -d : -f 1)" != "$index" ] || fail "it kept its index $index"
+down_and_up
+ok "D12: down and up again under another index"
 
 # D1: padding follows the MTU without polling. 1300 bytes with MTU 1300 must not be padded to 1312.
 length_of_ping() { # length_of_ping PAYLOAD: UDP payload of the outer packet

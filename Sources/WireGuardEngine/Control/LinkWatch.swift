@@ -4,11 +4,13 @@ import LinuxSystem
 
 /// News of the TUN, wherever it was moved to: MTU, up and down; and of the birthplace's routes and addresses.
 ///
-/// One rtnetlink socket of the birthplace with NETLINK_LISTEN_ALL_NSID hears of every namespace that has an id
-/// here, and moving an interface allocates one; nothing is pinned by that. A message says too little about which
-/// of several `wg0` it means, so it only is the occasion to ask: TUNGETDEVNETNS gives a descriptor of the TUN's
-/// namespace, which is closed again at once, RTM_GETNSID its id, and RTM_GETLINK with that id the link.
-/// Monitor only. netlink(7), rtnetlink(7), Documentation/networking/net_namespace.
+/// One rtnetlink socket of the birthplace with NETLINK_LISTEN_ALL_NSID hears of the links of every namespace that has
+/// an id here, and moving an interface allocates one; nothing is pinned by that. Where a thousand tunnels were born
+/// it would hear a thousand tunnels' news, so a filter lets through what has our link's index. A message says too
+/// little about which of several `wg0` it means, so it only is the occasion to ask: TUNGETDEVNETNS gives a descriptor
+/// of the TUN's namespace, which is closed again at once, RTM_GETNSID its id, and RTM_GETLINK with that id the link.
+/// A second socket hears of the birthplace's own routes and addresses.
+/// Monitor only. netlink(7), rtnetlink(7), socket(7) (SO_ATTACH_FILTER), Documentation/networking/net_namespace.
 final class LinkWatch {
     struct State: Equatable {
         var mtu: UInt32
@@ -27,46 +29,47 @@ final class LinkWatch {
     /// More changes at once than this are as good as unknown.
     private static let maximumRouteChanges = 64
 
-    /// A question waits until a move is over, so that the second one finds the link where it stays.
-    private static let maximumAttempts = 3
+    /// A question waits until a move is over, so that the second one finds the link where it stays; a third is for
+    /// what happened before that link's messages were let through.
+    private static let maximumAttempts = 4
 
     private let tun: Int32
-    private let events: FileDescriptor
+    private let links: FileDescriptor
+    private let routes: FileDescriptor
     private let queries: FileDescriptor
     private let buffer: UnsafeMutableRawBufferPointer
     /// Nil before it was asked for the first time.
     private(set) var state: State?
-    /// 0 while it is unknown.
+    /// The only one whose messages come; 0 while it is unknown, and all come.
     private var index: Int32 = 0
 
     /// Hears from now on, and knows nothing before `refresh`.
     /// - Parameter tun: the TUN's descriptor, owned by the caller.
     init(tun: Int32) throws(SystemError) {
         self.tun = tun
-        let groups: UInt32 =
-            1 << UInt32(RTNLGRP_LINK.rawValue - 1) | 1 << UInt32(RTNLGRP_IPV4_ROUTE.rawValue - 1)
-            | 1 << UInt32(RTNLGRP_IPV6_ROUTE.rawValue - 1) | 1 << UInt32(RTNLGRP_IPV4_IFADDR.rawValue - 1)
-            | 1 << UInt32(RTNLGRP_IPV6_IFADDR.rawValue - 1)
-        events = try LinkWatch.open(groups: groups)
-        queries = try LinkWatch.open(groups: 0)
+        links = try LinkWatch.open(groups: [RTNLGRP_LINK])
+        routes = try LinkWatch.open(
+            groups: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR])
+        queries = try LinkWatch.open(groups: [])
         var on: Int32 = 1
         // Needs CAP_NET_BROADCAST: without it a TUN that stays here is still heard.
-        setsockopt(events.rawValue, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, socklen_t(MemoryLayout<Int32>.size))
+        setsockopt(links.rawValue, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, socklen_t(MemoryLayout<Int32>.size))
         buffer = .allocate(byteCount: LinkWatch.bufferBytes, alignment: 16)
     }
 
     deinit { buffer.deallocate() }
 
-    var descriptor: Int32 { events.rawValue }
+    /// Readable when `drain` has something to read.
+    var descriptors: [Int32] { [links.rawValue, routes.rawValue] }
 
-    private static func open(groups: UInt32) throws(SystemError) -> FileDescriptor {
+    private static func open(groups: [rtnetlink_groups]) throws(SystemError) -> FileDescriptor {
         let type = Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let socket = FileDescriptor(
             owning: try systemCall("socket", "rtnetlink") { Glibc.socket(AF_NETLINK, type, NETLINK_ROUTE) })
         let number = socket.rawValue
         var address = sockaddr_nl()
         address.nl_family = sa_family_t(AF_NETLINK)
-        address.nl_groups = groups
+        address.nl_groups = groups.reduce(0) { $0 | 1 << UInt32($1.rawValue - 1) }
         try systemCall("bind", "rtnetlink") { withSocketAddress(&address) { bind(number, $0, $1) } }
         return socket
     }
@@ -74,64 +77,49 @@ final class LinkWatch {
     /// Reads all that has come; what it amounts to.
     func drain() -> News {
         var linkMayHaveChanged = false
-        var routes: [RouteChange] = []
-        while true {
-            let (count, isElsewhere) = receive()
-            if count < 0 {
-                if errno == EINTR { continue }
-                // ENOBUFS: messages were lost, so everything may have changed.
-                if errno != ENOBUFS { break }
+        let linksWereLost = drain(links) { _, body in
+            // The index alone: several namespaces may have a link with it, but few. Any, when ours is unknown.
+            if index == 0 || body.count >= 8 && body.loadUnaligned(fromByteOffset: 4, as: Int32.self) == index {
                 linkMayHaveChanged = true
-                routes = [.unknown]
-                continue
-            }
-            forEachMessage(count) { type, body in
-                switch Int32(type) {
-                case Int32(RTM_NEWLINK), Int32(RTM_DELLINK):
-                    // The index alone: several namespaces may have a link with it, but few. Any, when ours is unknown.
-                    if index == 0 || body.count >= 8 && body.loadUnaligned(fromByteOffset: 4, as: Int32.self) == index {
-                        linkMayHaveChanged = true
-                    }
-                default:
-                    // Routes of the namespace that the TUN is in, or of another: not ours.
-                    guard !isElsewhere, let change = RouteChange(messageType: type, body: body),
-                        !routes.contains(change)
-                    else { return }
-                    routes.append(change)
-                }
             }
         }
-        if routes.count > LinkWatch.maximumRouteChanges { routes = [.unknown] }
-        if linkMayHaveChanged {
+        var changes: [RouteChange] = []
+        let changesWereLost = drain(routes) { type, body in
+            guard let change = RouteChange(messageType: type, body: body), !changes.contains(change) else { return }
+            changes.append(change)
+        }
+        if changesWereLost || changes.count > LinkWatch.maximumRouteChanges { changes = [.unknown] }
+        if linkMayHaveChanged || linksWereLost {
             let news = refresh()
             if case .nothing = news {} else { return news }
         }
-        return routes.isEmpty ? .nothing : .routesChanged(routes)
+        return changes.isEmpty ? .nothing : .routesChanged(changes)
     }
 
-    /// One message, and whether it tells of another namespace than this one: only those come with an nsid.
-    private func receive() -> (count: Int, isElsewhere: Bool) {
-        var piece = iovec(iov_base: buffer.baseAddress, iov_len: buffer.count)
-        var control = InlineArray<8, UInt64>(repeating: 0)
-        return withUnsafeMutableBytes(of: &control) { control in
-            withUnsafeMutablePointer(to: &piece) { piece in
-                var message = msghdr()
-                message.msg_iov = piece
-                message.msg_iovlen = 1
-                message.msg_control = control.baseAddress
-                message.msg_controllen = control.count
-                let count = recvmsg(events.rawValue, &message, Int32(MSG_DONTWAIT))
-                if count < 0 { return (count, false) }
-                var isElsewhere = false
-                var next = swg_cmsg_first(&message)
-                while let part = next {
-                    if part.pointee.cmsg_level == SOL_NETLINK, part.pointee.cmsg_type == NETLINK_LISTEN_ALL_NSID {
-                        isElsewhere = true
-                    }
-                    next = swg_cmsg_next(&message, part)
-                }
-                return (count, isElsewhere)
+    /// Every message of one socket; whether some were lost (ENOBUFS), so that anything may have changed.
+    private func drain(_ socket: borrowing FileDescriptor, _ body: (UInt16, UnsafeRawBufferPointer) -> Void) -> Bool {
+        var wereLost = false
+        while true {
+            let count = recv(socket.rawValue, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+            if count >= 0 {
+                forEachMessage(count, body)
+            } else if errno == ENOBUFS {
+                wereLost = true
+            } else if errno != EINTR {
+                return wereLost
             }
+        }
+    }
+
+    /// Lets through the messages about links with this index; 0: about all.
+    private func hear(of index: Int32) {
+        self.index = index
+        // Where the kernel takes no filter all come, and `drain` looks at each.
+        if index == 0 {
+            swg_detach_filter(links.rawValue)
+        } else {
+            // ifi_index behind the nlmsghdr; the filter's loads are big-endian, netlink is not.
+            swg_attach_word_filter(links.rawValue, UInt32(MemoryLayout<nlmsghdr>.size + 4), UInt32(index).byteSwapped)
         }
     }
 
@@ -141,16 +129,21 @@ final class LinkWatch {
     /// for again then, and if it still moves, every message about any link is the occasion for the next question:
     /// a watch that waits for the index of a link that it never found would never hear that the link went up.
     func refresh() -> News {
-        for _ in 0..<LinkWatch.maximumAttempts {
-            if let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) {
-                index = nowIndex
-                guard now != state else { return .nothing }
-                state = now
-                return .linkChanged(now)
+        for attempt in 1...LinkWatch.maximumAttempts {
+            if attempt == LinkWatch.maximumAttempts { hear(of: 0) }
+            guard let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) else {
+                if LinkWatch.isGone(tun) { return .gone }
+                continue
             }
-            if LinkWatch.isGone(tun) { return .gone }
+            if nowIndex != index, attempt < LinkWatch.maximumAttempts {
+                // What became of it before its messages were let through was not heard.
+                hear(of: nowIndex)
+                continue
+            }
+            guard now != state else { return .nothing }
+            state = now
+            return .linkChanged(now)
         }
-        index = 0
         return .nothing
     }
 

@@ -179,7 +179,7 @@ final class Monitor {
         if isLinkWatched { return }
         isLinkWatched = true
         if let link {
-            try poll.add(link.descriptor, .readable, token: Token.link.rawValue)
+            for number in link.descriptors { try poll.add(number, .readable, token: Token.link.rawValue) }
             if case .gone = link.refresh() { return tell(.gone) }
         }
         tellLink()
