@@ -14,17 +14,14 @@ extension Verb {
         ]
     ) { invocation in
         let request = try attachRequest(invocation)
-        let isService = invocation.arguments.has(.foreground)
-        let report: AttachReport
-        do {
-            report = try attach(request, invocation)
-        } catch {
-            if isService { ServiceManager.notify(failure: "\(error)") }
-            throw error
+        func make() throws -> AttachReport {
+            let report = try attach(request, invocation)
+            try show(report, request, invocation.output)
+            return report
         }
-        try show(report, request, invocation.output)
-        guard isService, !request.dryRun else { return 0 }
-        return try Foreground.stay(report, invocation)
+        if invocation.arguments.has(.foreground), !request.dryRun { return try Foreground.serve(invocation, make) }
+        _ = try make()
+        return 0
     }
 
     private static func attach(_ request: AttachRequest, _ invocation: Invocation) throws -> AttachReport {

@@ -7,8 +7,27 @@ import Tunnels
 /// (promise P2).
 enum Foreground {
     /// Returns when the engine has ended (1) or SIGTERM, SIGINT or SIGHUP came (0); the tunnel is down then.
-    static func stay(_ report: AttachReport, _ invocation: Invocation) throws -> Int32 {
+    ///
+    /// - Parameter attach: makes the tunnel and tells of it. The signals are held back before: one that comes between
+    ///   its last step and the waiting would end us, and leave the tunnel behind.
+    static func serve(_ invocation: Invocation, _ attach: () throws -> AttachReport) throws -> Int32 {
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
+        let report: AttachReport
+        do {
+            report = try attach()
+        } catch {
+            ServiceManager.notify(failure: "\(error)")
+            guard try signals.next() != nil else { throw error }
+            // What a signal interrupted has undone itself: that is what was asked for.
+            invocation.output.error("\(error)")
+            return 0
+        }
+        return try stay(report, invocation, signals)
+    }
+
+    private static func stay(
+        _ report: AttachReport, _ invocation: Invocation, _ signals: borrowing SignalDescriptor
+    ) throws -> Int32 {
         ServiceManager.notify("READY=1\nSTATUS=tunnel \(report.id) is up")
         var engine = report.engine
         var engineEnded = try wait(signals, engine)

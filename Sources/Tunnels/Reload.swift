@@ -25,10 +25,16 @@ extension TunnelKeeper {
             throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
         }
         var record = try record(id)
-        let report = try reload(&record, source)
-        try StateFile.write(record, to: state.record(of: id))
-        _ = consume lock
-        return report
+        do throws(TunnelError) {
+            let report = try reload(&record, source)
+            try StateFile.write(record, to: state.record(of: id))
+            _ = consume lock
+            return report
+        } catch {
+            // What was done before it failed is what the next `set` has to start from.
+            try? StateFile.write(record, to: state.record(of: id))
+            throw error
+        }
     }
 
     private func reload(_ record: inout TunnelRecord, _ source: ConfigurationSource?) throws(TunnelError)
@@ -61,6 +67,7 @@ extension TunnelKeeper {
         }
         noteRest(record, plan, &report)
         record.configurationPath = plan.configurationPath ?? record.configurationPath
+        record.secretPaths = Set((record.secretPaths ?? []) + plan.secretPaths).sorted()
         return report
     }
 
@@ -101,34 +108,46 @@ extension TunnelKeeper {
         return try Planner.plan(loaded, options, birthplace: try Birthplace().netlink, updating: live)
     }
 
-    /// Addresses and routes: the difference between what was made and what is wanted.
+    /// Addresses, routes and MTU: the difference between what was made and what is wanted. Each step may find itself
+    /// done: an earlier `set` may have failed after it.
     private func reloadInterface(
         _ record: inout TunnelRecord, _ plan: TunnelPlan, _ target: TargetNetwork, _ report: inout ReloadReport
     ) throws(SystemError) {
         guard let link = try target.netlink.link(named: record.interface) else { return }
         let before = Set(record.addresses.compactMap { InterfaceAddress($0) })
-        for address in plan.addresses where !before.contains(address) {
-            try target.netlink.addAddress(address, linkIndex: link.index)
-            report.applied.append("address \(address) added")
+        let removed = before.filter { !plan.addresses.contains($0) }
+        record.addresses = (plan.addresses + removed).map(\.description)
+        for address in plan.addresses {
+            try InterfaceSetup.addAddress(address, link, over: target.netlink)
+            if !before.contains(address) { report.applied.append("address \(address) added") }
         }
-        for address in before where !plan.addresses.contains(address) {
+        for address in removed {
             try target.netlink.deleteAddress(address, linkIndex: link.index)
             report.applied.append("address \(address) removed")
         }
-        let table = plan.table.number
-        let routes = Set(record.routes.compactMap { IPPrefix($0) })
-        if record.table == plan.table.description {
-            for prefix in plan.routes where !routes.contains(prefix) {
-                try target.netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: table))
+        record.addresses = plan.addresses.map(\.description)
+        let takesRoutes = record.table == plan.table.description
+        let routesBefore = Set(record.routes.compactMap { IPPrefix($0) })
+        if takesRoutes {
+            for prefix in plan.routes where !routesBefore.contains(prefix) {
                 report.applied.append("route \(prefix) added")
             }
-            for prefix in routes where !plan.routes.contains(prefix) {
-                try target.netlink.deleteRoute(Route(to: prefix, linkIndex: link.index, table: table))
+            for prefix in routesBefore where !plan.routes.contains(prefix) {
+                try target.netlink.deleteRoute(Route(to: prefix, linkIndex: link.index, table: plan.table.number))
                 report.applied.append("route \(prefix) removed")
+            }
+        }
+        // The kernel takes more away than the address it is told to: the others of its subnet when it was the first of
+        // them (promote_secondaries is off), and every route of the interface with its last one.
+        if !removed.isEmpty {
+            for address in plan.addresses { try InterfaceSetup.addAddress(address, link, over: target.netlink) }
+        }
+        if takesRoutes {
+            for prefix in plan.routes where !removed.isEmpty || !routesBefore.contains(prefix) {
+                try InterfaceSetup.addRoute(prefix, link, table: plan.table.number, over: target.netlink)
             }
             record.routes = plan.routes.map(\.description)
         }
-        record.addresses = plan.addresses.map(\.description)
         if plan.mtu != UInt32(record.mtu), record.requestedMTU == nil {
             try target.netlink.setLink(link.index, mtu: plan.mtu)
             report.applied.append("mtu \(plan.mtu)")

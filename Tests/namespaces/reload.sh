@@ -36,6 +36,26 @@ expect_output 'not applied: DNS='
 ok "set applies the smallest difference, keeps the session, and says what it could not apply"
 swg-ns detach client1 --quiet
 
+cp "$conf" "$test_folder/subnet.conf"
+subnet() { # subnet ADDRESS ALLOWEDIPS: writes the file
+    sed -i "s|^Address.*|Address = $1|; s|^AllowedIPs.*|AllowedIPs = $2|" "$test_folder/subnet.conf"
+}
+subnet 10.99.0.2/24 10.99.0.1/32
+swg-ns attach "$test_folder/subnet.conf" --netns blue --create --engine "$backend" --quiet 2>/dev/null
+# The kernel has made the route of the interface's own subnet already.
+subnet 10.99.0.2/24 '10.99.0.0/24, 10.5.0.0/16'
+swg-ns set subnet >"$test_folder/output" 2>&1 || fail "a route that is there: $(cat "$test_folder/output")"
+expect_route '10.5.0.0/16 dev wg0'
+# It takes the second address of a subnet away with the first, and every route with the last.
+subnet 10.99.0.77/24 '10.99.0.0/24, 10.5.0.0/16'
+swg-ns set subnet >"$test_folder/output" 2>&1 || fail "another address: $(cat "$test_folder/output")"
+[ "$(ip -n blue -4 -br addr show wg0 | awk '{ print $3, $4 }')" = "10.99.0.77/24 " ] || fail "addresses: $(ip -n blue addr)"
+expect_route '10.5.0.0/16 dev wg0'
+swg-ns check subnet >"$test_folder/output" || fail "check after set: $(cat "$test_folder/output")"
+[ "$(swg-ns set subnet 2>/dev/null)" = "nothing to change" ] || fail "a second set changes something"
+swg-ns detach subnet --quiet
+ok "set copes with what the kernel does by itself: routes of a subnet, addresses that go with another"
+
 cat >>"$conf" <<CONF
 [Interface]
 SaveConfig = true
@@ -80,6 +100,13 @@ wait_until 10 bash -c 'ip -n blue link show wg0' || fail "no device"
 kill -INT "$waiting" 2>/dev/null || true
 kill -TERM "$waiting"
 wait "$waiting" && fail "an interrupted attach succeeded"
+inventory >"$test_folder/after"
+same_inventory "$test_folder/before" "$test_folder/after"
+swg-ns attach "$test_folder/silent.conf" --netns blue --create --engine "$backend" --wait=30 --foreground --quiet 2>/dev/null &
+waiting=$!
+wait_until 10 bash -c 'ip -n blue link show wg0' || fail "no device"
+kill -TERM "$waiting"
+wait "$waiting" || fail "a service that is stopped while it starts ended with $?"
 inventory >"$test_folder/after"
 same_inventory "$test_folder/before" "$test_folder/after"
 expect_status 1 swg-ns attach "$test_folder/silent.conf" --netns blue --create --engine "$backend" --wait=1

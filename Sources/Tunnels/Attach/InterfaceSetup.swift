@@ -1,4 +1,5 @@
 import Glibc
+import IPAddressing
 import LinuxSystem
 import Netlink
 
@@ -10,16 +11,33 @@ enum InterfaceSetup {
         if let loopback = try netlink.link(named: "lo"), !loopback.isUp {
             try netlink.setLink(loopback.index, up: true)
         }
-        for address in plan.addresses { try netlink.addAddress(address, linkIndex: link.index) }
+        for address in plan.addresses { try addAddress(address, link, over: netlink) }
         if link.mtu != plan.mtu { try netlink.setLink(link.index, mtu: plan.mtu) }
         try netlink.setLink(link.index, up: true)
-        for prefix in plan.routes {
-            do throws(SystemError) {
-                try netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: plan.table.number))
-            } catch {
-                // The kernel made the same one from an address of the interface.
-                guard error.errno.rawValue == EEXIST else { throw error }
-            }
+        for prefix in plan.routes { try addRoute(prefix, link, table: plan.table.number, over: netlink) }
+    }
+
+    /// One that is there already stays as it is: a file may name it twice.
+    static func addAddress(
+        _ address: InterfaceAddress, _ link: Link, over netlink: RouteNetlink
+    ) throws(SystemError) {
+        try unlessThere { () throws(SystemError) in try netlink.addAddress(address, linkIndex: link.index) }
+    }
+
+    /// One that is there already will do: the kernel makes the same from an address of the interface.
+    static func addRoute(
+        _ prefix: IPPrefix, _ link: Link, table: UInt32, over netlink: RouteNetlink
+    ) throws(SystemError) {
+        try unlessThere { () throws(SystemError) in
+            try netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: table))
+        }
+    }
+
+    private static func unlessThere(_ add: () throws(SystemError) -> Void) throws(SystemError) {
+        do throws(SystemError) {
+            try add()
+        } catch {
+            guard error.errno.rawValue == EEXIST else { throw error }
         }
     }
 
