@@ -26,7 +26,7 @@ struct UAPIClient {
 
     private func exchange(_ request: borrowing SecretText, _ verb: String) throws(TunnelError) -> UAPIResponse {
         do {
-            let socket = try UAPISocket.connect(to: path)
+            let socket = try connect()
             try request.withBytes { (bytes) throws(SystemError) in try send(bytes, on: socket) }
             let response = try receive(from: socket)
             if let errno = response.errno {
@@ -43,19 +43,37 @@ struct UAPIClient {
         }
     }
 
-    private func send(_ bytes: UnsafeRawBufferPointer, on socket: borrowing FileDescriptor) throws(SystemError) {
+    /// With a time limit for connecting, too: the backlog of an engine that does not accept fills up with callers
+    /// who have given up, and then connect(2) waits. SO_SNDTIMEO of socket(7) counts for it; it answers EAGAIN.
+    private func connect() throws(SystemError) -> FileDescriptor {
+        let socket = try UnixSocket.open()
         var timeout = timeval(tv_sec: Int(timeoutMilliseconds / 1000), tv_usec: Int(timeoutMilliseconds % 1000) * 1000)
         let number = socket.rawValue
         try systemCall("setsockopt", path) {
             setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         }
+        do throws(SystemError) {
+            try UnixSocket.connect(socket, to: path)
+        } catch {
+            throw error.errno.rawValue == EAGAIN ? late("connect") : error
+        }
+        return socket
+    }
+
+    private func late(_ call: String) -> SystemError {
+        SystemError(call: call, object: path, errno: Errno(ETIMEDOUT), detail: "the engine does not answer")
+    }
+
+    private func send(_ bytes: UnsafeRawBufferPointer, on socket: borrowing FileDescriptor) throws(SystemError) {
+        let number = socket.rawValue
         var rest = bytes
         while !rest.isEmpty {
             let piece = rest
-            let count = try systemCall("send", path) {
+            let sent = try systemCallUnlessBlocked("send", path) {
                 Glibc.send(number, piece.baseAddress, piece.count, Int32(MSG_NOSIGNAL))
             }
-            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            guard let sent else { throw late("send") }
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(sent))
         }
     }
 
@@ -66,10 +84,7 @@ struct UAPIClient {
         let number = socket.rawValue
         while true {
             let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
-            guard try waitReadable(number, milliseconds: remaining) else {
-                throw SystemError(
-                    call: "read", object: path, errno: Errno(ETIMEDOUT), detail: "the engine does not answer")
-            }
+            guard try waitReadable(number, milliseconds: remaining) else { throw late("read") }
             let count = try systemCall("read", path) { read(number, buffer.bytes.baseAddress, buffer.bytes.count) }
             guard count > 0 else {
                 throw SystemError(call: "read", object: path, errno: Errno(EPIPE), detail: "the engine hung up")
