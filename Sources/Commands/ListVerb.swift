@@ -9,13 +9,16 @@ extension Verb {
         maximumPositional: 0
     ) { invocation in
         let tunnels = try invocation.keeper.list()
+        let unreadable = try invocation.keeper.unreadable()
+        for error in unreadable { invocation.output.error(error.description) }
+        let status: Int32 = unreadable.isEmpty ? 0 : 1
         if invocation.output.isJSON {
             try invocation.output.json(ListDocument(tunnels: tunnels.map(TunnelDocument.init)))
-            return 0
+            return status
         }
         guard !tunnels.isEmpty else {
             invocation.output.notice("no tunnels")
-            return 0
+            return status
         }
         var rows = [["ID", "STATE", "BACKEND", "INTERFACE", "HANDSHAKE", "TARGET"]]
         for tunnel in tunnels {
@@ -26,7 +29,7 @@ extension Verb {
             ])
         }
         for line in table(rows) { invocation.output.line(line) }
-        return 0
+        return status
     }
 
     private static func label(_ tunnel: TunnelSummary) -> String {

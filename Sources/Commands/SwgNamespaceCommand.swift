@@ -8,6 +8,7 @@ public enum SwgNamespaceCommand {
     /// - Returns: the exit status: 0, 1, 2 for usage; for `run` and `exec` the command's own, or 125 to 127; for
     ///   `check` 0 proven, 1 not, 2 could not look.
     public static func main(_ arguments: [String]) -> Int32 {
+        ChildProcess.makeWaitable()
         guard let first = arguments.first else {
             Output.write(Help.overview, to: 2)
             return 2
@@ -57,20 +58,24 @@ public enum SwgNamespaceCommand {
             keeper.trace = { tracing.trace($0) }
             return try verb.run(Invocation(arguments: arguments, keeper: keeper, output: output))
         } catch let error as UsageError {
-            output.error("\(verb.name): \(error)\nTry swg-ns \(verb.name) --help.")
+            // The words could not be told apart, so `--json` is looked for among them; COMMAND may have one of its own.
+            if verb.positionalBeforeCommand == nil, words.contains(Option.json.name) { output.isJSON = true }
+            report(
+                TunnelError(.usage, "\(verb.name): \(error)", cure: "swg-ns \(verb.name) --help"),
+                plainly: "\(verb.name): \(error)\nTry swg-ns \(verb.name) --help.", output)
             return verb.usageStatus
         } catch let error as TunnelError {
-            report(error, output)
+            report(error, plainly: error.description, output)
             return error.kind == .usage ? verb.usageStatus : verb.failureStatus
         } catch {
-            output.error("\(error)")
+            report(TunnelError(.system, "\(error)"), plainly: "\(error)", output)
             return verb.failureStatus
         }
     }
 
     /// With `--json` the error is a document as well: `{"error": {"kind", "message", "cure", "undoErrors"}}`.
-    private static func report(_ error: TunnelError, _ output: Output) {
-        guard output.isJSON else { return output.error(error.description) }
+    private static func report(_ error: TunnelError, plainly text: String, _ output: Output) {
+        guard output.isJSON else { return output.error(text) }
         try? output.json(ErrorDocument(error))
     }
 }

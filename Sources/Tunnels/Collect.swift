@@ -88,10 +88,12 @@ extension TunnelKeeper {
     }
 
     /// The caller holds the lock, so a journal that says "attaching" is of somebody who died.
+    ///
+    /// - Throws: when it cannot be known. A live tunnel must not be taken for a dead one for want of a descriptor.
     func isAbandoned(_ id: TunnelID) throws(TunnelError) -> Bool {
         guard let journal = try StateFile.read(Journal.self, from: state.journal(of: id)), journal.phase == .attached
         else { return true }
-        guard journal.bootID == (try? ProcessIdentity.currentBootID()) else { return true }
+        guard try journal.isOfThisBoot() else { return true }
         guard let record = try StateFile.read(TunnelRecord.self, from: state.record(of: id)) else { return true }
         return try record.namespace.open() == nil
     }

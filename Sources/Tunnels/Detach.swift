@@ -27,7 +27,7 @@ extension TunnelKeeper {
     func takeDown(_ id: TunnelID, holding lock: borrowing FileLock) -> [TunnelError] {
         do throws(TunnelError) {
             if var journal = try JournalWriter.open(state.journal(of: id)) {
-                let isOfThisBoot = journal.journal.bootID == (try? ProcessIdentity.currentBootID())
+                let isOfThisBoot = try journal.journal.isOfThisBoot()
                 // Not essential, and impossible on a full disk: the undoing needs no phase.
                 try? journal.enter(.detaching)
                 let runner = UndoRunner(state: state, id: id.text)

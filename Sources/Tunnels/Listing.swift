@@ -36,6 +36,19 @@ extension TunnelKeeper {
         return summaries
     }
 
+    /// Why tunnels that are there are not in `list`: their state is damaged, or may not be read.
+    public func unreadable() throws(TunnelError) -> [TunnelError] {
+        var errors: [TunnelError] = []
+        for id in try state.ids() {
+            do throws(TunnelError) {
+                _ = try record(id)
+            } catch {
+                if error.kind != .notFound { errors.append(error) }
+            }
+        }
+        return errors
+    }
+
     /// The device of a live tunnel, asked now.
     public func status(of record: TunnelRecord) throws(TunnelError) -> DeviceStatus {
         if record.backend == .userspace { return try UAPIClient(path: record.uapiSocketPath ?? "").status() }
@@ -64,7 +77,7 @@ extension TunnelKeeper {
             guard isWorkedOn else { return .orphaned }
             return journal.phase == .attaching ? .attaching : .detaching
         }
-        guard journal.bootID == (try? ProcessIdentity.currentBootID()) else { return .orphaned }
+        guard (try? journal.isOfThisBoot()) == true else { return .orphaned }
         guard let network = try? network(of: record) else { return .orphaned }
         guard (try? network.netlink.link(named: record.interface)) != nil else { return .broken }
         if record.backend == .userspace, record.engineProcess?.isAlive != true { return .broken }

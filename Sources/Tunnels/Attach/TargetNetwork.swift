@@ -46,6 +46,15 @@ final class TargetNetwork {
         }
     }
 
+    /// Whether an interface of this name is there.
+    func has(_ name: String) throws(TunnelError) -> Bool {
+        do throws(SystemError) {
+            return try netlink.link(named: name) != nil
+        } catch {
+            throw TunnelError(error, doing: "looking for \(name) in \(namespace.label)")
+        }
+    }
+
     /// How `lo` is put back as it is now; nil when it is up already.
     func loopbackUndo() throws(TunnelError) -> UndoStep? {
         do throws(SystemError) {

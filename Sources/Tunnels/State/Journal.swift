@@ -27,6 +27,16 @@ struct Journal: Codable, Equatable {
         self.phase = phase
         self.bootID = bootID
     }
+
+    /// - Throws: when this boot's id cannot be read: then nothing may be concluded, least of all that the machine was
+    ///   started anew.
+    func isOfThisBoot() throws(TunnelError) -> Bool {
+        do throws(SystemError) {
+            return bootID == (try ProcessIdentity.currentBootID())
+        } catch {
+            throw TunnelError(error, doing: "asking which boot this is", cure: "mount /proc")
+        }
+    }
 }
 
 /// A journal together with its file.

@@ -35,9 +35,20 @@ struct NamespaceReference: Codable, Hashable, Sendable {
     /// Opens exactly this namespace, by its file, by its process, or by any process that is in it; nil when it
     /// is gone.
     ///
-    /// - Throws: when it cannot be known, such as a namespace that may not be entered.
+    /// - Throws: when it cannot be known, for want of a descriptor or a thread for instance: a namespace that is
+    ///   taken for gone costs a live tunnel its life.
     func open() throws(TunnelError) -> NetworkNamespace? {
-        if let path, let found = try? NetworkNamespace.open(path: path, allowOwn: true), matches(found) { return found }
+        do throws(NamespaceError) {
+            if let path,
+                let found = try unlessGone({ () throws(NamespaceError) in
+                    try NetworkNamespace.open(path: path, allowOwn: true)
+                }), try isSame(found)
+            {
+                return found
+            }
+        } catch {
+            throw TunnelError(.system, "looking for a network namespace: \(error)")
+        }
         if let process, let found = try? NetworkNamespace.open(process: process.identity, allowOwn: true),
             matches(found)
         {
@@ -56,10 +67,36 @@ struct NamespaceReference: Codable, Hashable, Sendable {
         return nil
     }
 
-    func matches(_ namespace: borrowing NetworkNamespace) -> Bool {
+    /// False also when it cannot be known.
+    func matches(_ namespace: borrowing NetworkNamespace) -> Bool { (try? isSame(namespace)) ?? false }
+
+    private func isSame(_ namespace: borrowing NetworkNamespace) throws(NamespaceError) -> Bool {
         guard namespace.identity == identity else { return false }
         guard let cookie else { return true }
-        return (try? namespace.cookie()) == cookie
+        do throws(SystemError) {
+            return try namespace.cookie() == cookie
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Nil for every way in which a file can lead to this namespace no more.
+    private func unlessGone(
+        _ open: () throws(NamespaceError) -> NetworkNamespace
+    ) throws(NamespaceError) -> NetworkNamespace? {
+        do throws(NamespaceError) {
+            return try open()
+        } catch {
+            switch error {
+            case .system(let refusal):
+                switch refusal.errno.rawValue {
+                // Resources, which say nothing about the namespace. A file that may not be opened is another's by now.
+                case EMFILE, ENFILE, ENOMEM, EAGAIN, EINTR: throw error
+                default: return nil
+                }
+            default: return nil
+            }
+        }
     }
 }
 
