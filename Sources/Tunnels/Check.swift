@@ -139,7 +139,7 @@ extension TunnelKeeper {
                 ))
         }
         var status = stat()
-        if let path = record.configurationPath, stat(path, &status) == 0 {
+        for path in record.filesWithKeys where stat(path, &status) == 0 {
             let open = status.st_mode & 0o004 != 0
             findings.append(
                 .init(

@@ -56,7 +56,7 @@ extension TunnelKeeper {
                 cure: "run repair where attach was run")
         }
         let target = try network(of: record)
-        let hasDevice = (try? target.netlink.link(named: record.interface)) != nil
+        let hasDevice = try target.has(record.interface)
         if hasDevice, record.backend == .kernel { return RepairReport(id: id, outcome: .healthy) }
         if hasDevice, let engine = record.engineProcess, engine.isAlive {
             let program = try EngineLocator.find(mayUseEnvironment: mayUseEnvironment)
@@ -112,6 +112,8 @@ extension TunnelKeeper {
         record.enginePath = made.enginePath
         record.engineVersion = made.engineVersion
         record.uapiSocketPath = made.uapiSocketPath
+        // The file may say something else than at the attach.
+        record.follow(plan)
         try StateFile.write(record, to: state.record(of: id))
         return plan.warnings
     }

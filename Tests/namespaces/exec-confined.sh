@@ -24,6 +24,17 @@ for level in "" --strict; do
     inside $level blue -- ping -c1 -W2 10.99.0.1 >/dev/null || fail "exec $level: ping"
     ok "exec ${level:-default}: in the tunnel's namespace, confined"
 done
+sed "s|^PrivateKey.*|PrivateKeyFile = other.key|" "$test_folder/client3.conf" >/srv/other.conf
+cp "$test_folder/client3.key" /srv/other.key
+chmod 600 /srv/other.conf /srv/other.key
+ip netns add green
+/srv/bin/swg-ns attach --quiet --engine "$backend" --id green /srv/other.conf --netns green >/dev/null
+[ "$(inside green -- cat /srv/other.key /srv/other.conf | wc -c)" = 0 ] || fail "P3: exec shows the key's file"
+chmod 644 /srv/other.key
+/srv/bin/swg-ns check green >"$test_folder/output" || true
+expect_output '/srv/other.key is readable by everybody'
+/srv/bin/swg-ns detach green >/dev/null
+ok "P3: the files that keys were read from are hidden from exec's command, and looked at by check"
 expect_status 125 inside nobody-there -- true
 ok "exec: an unknown tunnel is 125"
 

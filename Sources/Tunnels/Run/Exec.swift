@@ -35,7 +35,7 @@ extension TunnelKeeper {
             user: user,
             resolver: ResolverFiles(
                 servers: record.dnsServers.compactMap { IPAddress($0) }, searchDomains: record.searchDomains),
-            secretFiles: record.configurationPath.map { [$0] } ?? [], stateDirectory: stateDirectory,
+            secretFiles: record.filesWithKeys, stateDirectory: stateDirectory,
             strict: request.strict, signalMask: mask)
         let terminal = TerminalOwner()
         var child = try CommandProcess.fork(setup)

@@ -14,6 +14,8 @@ public struct TunnelRecord: Codable, Sendable {
     public var publicKey: String
     /// Nil when the configuration came from a pipe.
     public var configurationPath: String?
+    /// Every file that a key was read from, the configuration among them; nil from a version that did not note them.
+    public var secretPaths: [String]?
     /// The pool it was taken from.
     public var pool: String?
     public var owner: Owner?
@@ -50,6 +52,11 @@ public struct TunnelRecord: Codable, Sendable {
 
     public var engineProcess: ProcessIdentity? { engine?.identity }
 
+    /// Absolute, each once.
+    var filesWithKeys: [String] {
+        Set((secretPaths ?? []) + (configurationPath.map { [$0] } ?? [])).sorted()
+    }
+
     /// Device and inode of the target, as stat(2) gives them.
     public var namespaceIdentity: FileIdentity { namespace.identity }
 }
@@ -70,10 +77,10 @@ extension TunnelRecord {
         target = request.target.description
         self.namespace = namespace
         self.birthplace = birthplace.reference
-        addresses = plan.addresses.map(\.description)
-        routes = plan.routes.map(\.description)
-        table = plan.table.description
-        mtu = Int(plan.mtu)
+        addresses = []
+        routes = []
+        table = ""
+        mtu = 0
         dnsServers = plan.dnsServers.map(\.description)
         searchDomains = plan.searchDomains
         soleInterface = request.soleInterface
@@ -85,13 +92,21 @@ extension TunnelRecord {
         requestedDNS = request.dns
         requestedTable = request.table
         requestedAddresses = request.addresses?.map(\.description)
+        follow(plan)
     }
 
     /// The addresses that came after the device (`AttachRequest.assignAddresses`), and what follows from them.
     mutating func assign(_ assigned: [InterfaceAddress], _ plan: TunnelPlan) {
-        addresses = assigned.map(\.description)
-        requestedAddresses = addresses
+        requestedAddresses = assigned.map(\.description)
+        follow(plan)
+    }
+
+    /// What the interface was given.
+    mutating func follow(_ plan: TunnelPlan) {
+        addresses = plan.addresses.map(\.description)
         routes = plan.routes.map(\.description)
+        table = plan.table.description
         mtu = Int(plan.mtu)
+        secretPaths = plan.secretPaths
     }
 }
