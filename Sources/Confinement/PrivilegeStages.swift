@@ -65,7 +65,11 @@ public enum PrivilegeStages {
     /// Stage 4. setgroups(2), setresgid(2), setresuid(2), and a look whether they took.
     ///
     /// - Parameter groups: supplementary groups; nil leaves them (in a user namespace setgroups is denied).
+    /// - Throws: EINVAL for the id -1, which the kernel takes for "no change".
     public static func becomeUser(uid: uid_t, gid: gid_t, groups: [gid_t]?) throws(SystemError) {
+        guard uid != .max, gid != .max else {
+            throw SystemError(call: "setresuid", object: "\(uid)", errno: Errno(EINVAL))
+        }
         if let groups {
             try systemCall("setgroups", "\(groups)") { setgroups(groups.count, groups) }
         }

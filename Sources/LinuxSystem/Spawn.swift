@@ -128,6 +128,12 @@ public struct ChildProcess: ~Copyable, Sendable {
     }
 }
 
+extension ChildProcess {
+    /// Whoever starts us may ignore SIGCHLD, and exec(2) passes that on: the kernel would then reap our children itself,
+    /// and waiting for one would be an error, or never end. First thing in `main`. waitpid(2), signal(7).
+    public static func makeWaitable() { signal(SIGCHLD, SIG_DFL) }
+}
+
 extension ChildProcess.Ending {
     public init(waitStatus: Int32) {
         self =

@@ -26,9 +26,10 @@ public enum StandardStreams {
     }
 
     /// Descriptors 0 to 2 are open afterwards, on /dev/null where the caller left them closed: a file that
-    /// we open must never become somebody's standard output.
+    /// we open must never become somebody's standard output. Inherited signal dispositions go, too.
     public static func makePresent() {
         signal(SIGPIPE, SIG_IGN)
+        ChildProcess.makeWaitable()
         for number in 0...2 where swg_fcntl(Int32(number), F_GETFD, 0) < 0 {
             _ = Glibc.open("/dev/null", number == 0 ? O_RDONLY : O_WRONLY)
         }

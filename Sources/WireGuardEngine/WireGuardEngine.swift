@@ -7,6 +7,7 @@ public enum WireGuardEngine {
     /// Runs it; the exit status.
     public static func main(_ arguments: [String]) -> Int32 {
         signal(SIGPIPE, SIG_IGN)
+        ChildProcess.makeWaitable()
         let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
         if arguments.count == 3, arguments[1] == Worker.marker {
             return Worker.main(

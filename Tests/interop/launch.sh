@@ -16,6 +16,12 @@ ip link show one | grep -q 'qlen 4000' || fail "the queue of the interface: $(ip
 wg show one >/dev/null
 ok "U1: in the background, with its UAPI socket"
 
+# A pipe that the engine kept open would never end.
+expect_status 0 timeout 60 bash -c 'words=$(swg-engine held 2>&1) && [ -z "$words" ]'
+kill -TERM "$(monitor held)"
+wait_until 10 no_engine held || fail "SIGTERM does not end it"
+ok "U1: in the background nothing of its caller's is held"
+
 expect_status 1 swg-engine one
 expect_output "one"
 wg show one >/dev/null

@@ -22,7 +22,18 @@ expect_status 125 swg root run /srv/no-such.conf -- true
 expect_status 125 swg rootless run --user root "$(configuration_of rootless)" -- true
 expect_output 'only root can run a command as root'
 expect_status 125 swg root run --user nobody-there "$(configuration_of root)" -- true
+# The numbers of setresuid(2) that mean "leave it as it is": the command would be root's.
+expect_status 125 swg root run --user 4294967295 "$(configuration_of root)" -- true
+expect_status 125 swg root run --user tester:4294967295 "$(configuration_of root)" -- true
 ok "exit status 125 for what is ours"
+
+ignoring_children() { python3 -c 'import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])' "$@"; }
+for level in "" --strict; do
+    # shellcheck disable=SC2086
+    expect_status 42 ignoring_children timeout 60 env /srv/bin/swg-ns run $level --quiet "$(configuration_of root)" -- sh -c 'exit 42'
+done
+expect_status 42 ignoring_children /srv/bin/swg-ns run --quiet "$(configuration_of root)" -- sh -c 'exit 42'
+ok "a caller that ignores SIGCHLD does not keep us from hearing of the command's end"
 
 # The user: who called, behind sudo too, or --user.
 [ "$(behind root id -u)" = 0 ] && [ "$(behind sudo id -u)" = $tester ] && [ "$(behind rootless id -u)" = $tester ] || fail "users"

@@ -28,7 +28,9 @@ struct InvokingUser: Hashable, Sendable {
         }
         guard geteuid() == 0 else { return caller() }
         for variable in ["SUDO_UID", "DOAS_UID", "PKEXEC_UID"] {
-            guard let value = getenv(variable), let uid = uid_t(String(cString: value)), uid != 0 else { continue }
+            guard let value = getenv(variable), let uid = uid_t(String(cString: value)), uid != 0, uid != .max else {
+                continue
+            }
             let gid = variable == "SUDO_UID" ? getenv("SUDO_GID").flatMap { gid_t(String(cString: $0)) } : nil
             return fromDatabase(uid: uid, fallbackGroup: gid ?? uid)
         }
@@ -54,6 +56,10 @@ struct InvokingUser: Hashable, Sendable {
         }
         var user: InvokingUser
         if let uid = uid_t(first) {
+            // -1 stands for "leave it as it is" in setresuid(2): the command would run as root.
+            guard uid != .max else {
+                throw TunnelError(.usage, "--user \(first) is no user", cure: "see getent passwd")
+            }
             user = fromDatabase(uid: uid, fallbackGroup: uid)
         } else if let entry = getpwnam(first) {
             user = InvokingUser(entry.pointee)
@@ -61,7 +67,7 @@ struct InvokingUser: Hashable, Sendable {
             throw TunnelError(.usage, "there is no user \"\(printable(first))\"", cure: "see getent passwd")
         }
         guard parts.count == 2 else { return user }
-        if let gid = gid_t(parts[1]) {
+        if let gid = gid_t(parts[1]), gid != .max {
             user.gid = gid
         } else if let entry = getgrnam(parts[1]) {
             user.gid = entry.pointee.gr_gid

@@ -20,24 +20,22 @@ enum Background {
         }
         if child > 0 {
             close(ends.1)
-            return await_(ends.0)
+            return waitForWord(ends.0)
         }
         close(ends.0)
         setsid()
         chdir("/")
         // Standard error stays with whoever asked for a log, as in wireguard-go; else nobody's terminal is held.
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
-        let errors = dup(2)
         for number in 0...(options.keepsOutput ? 0 : 2) where null >= 0 { dup2(null, Int32(number)) }
         var numbers = [ends.1]
         if let ready = options.ready { numbers.append(ready) }
-        let status = serve(Readiness(numbers))
-        if errors >= 0 { close(errors) }
-        return status
+        if null > 2 { close(null) }
+        return serve(Readiness(numbers))
     }
 
     /// `ready\n` is success, anything else is the reason why not.
-    private static func await_(_ pipe: Int32) -> Int32 {
+    private static func waitForWord(_ pipe: Int32) -> Int32 {
         let source = FileDescriptor(owning: pipe)
         let words = (try? source.readAll(limitBytes: 4096)) ?? []
         let text = String(decoding: words, as: UTF8.self)
