@@ -59,7 +59,13 @@ static int arrange_descriptors(const struct swg_spawn_plan *plan, int *scratch, 
     return (int)syscall(SYS_close_range, (unsigned)plan->descriptor_count, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
-static void run_child(const struct swg_spawn_plan *plan, int *scratch, int channel) {
+// A parent that has ended before the call sends nothing any more.
+static void die_with_parent(int signal, pid_t parent) {
+    prctl(PR_SET_PDEATHSIG, signal);
+    if (getppid() != parent) _exit(127);
+}
+
+static void run_child(const struct swg_spawn_plan *plan, int *scratch, int channel, pid_t parent) {
     sigset_t none;
     sigemptyset(&none);
     struct sigaction fallback = {.sa_handler = SIG_DFL};
@@ -90,7 +96,7 @@ static void run_child(const struct swg_spawn_plan *plan, int *scratch, int chann
             fail(channel, STEP_IDENTITY);
     }
     if (plan->directory != NULL && chdir(plan->directory) != 0) fail(channel, STEP_DIRECTORY);
-    if (plan->parent_death_signal != 0) prctl(PR_SET_PDEATHSIG, plan->parent_death_signal);
+    if (plan->parent_death_signal != 0) die_with_parent(plan->parent_death_signal, parent);  // setresuid clears it
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (executable >= 0)
         syscall(SYS_execveat, executable, "", plan->argv, plan->envp, AT_EMPTY_PATH);
@@ -118,11 +124,8 @@ int swg_spawn(const struct swg_spawn_plan *plan, pid_t *pid, int *pidfd, const c
     pid_t child = fork();
     if (child == 0) {
         close(channel[0]);
-        if (plan->parent_death_signal != 0) {
-            prctl(PR_SET_PDEATHSIG, plan->parent_death_signal);
-            if (getppid() != parent) _exit(127);
-        }
-        run_child(plan, scratch, channel[1]);
+        if (plan->parent_death_signal != 0) die_with_parent(plan->parent_death_signal, parent);
+        run_child(plan, scratch, channel[1], parent);
     }
     int fork_error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

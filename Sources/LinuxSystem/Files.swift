@@ -118,7 +118,13 @@ public enum File {
         }
         defer { closedir(directory) }
         var names: [String] = []
-        while let entry = readdir(directory) {
+        while true {
+            // The only way to tell the end from a failure, which would look like a shorter directory.
+            Glibc.errno = 0
+            guard let entry = readdir(directory) else {
+                if Glibc.errno == 0 { break }
+                throw SystemError(call: "readdir", object: path, errno: .current)
+            }
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }

@@ -32,19 +32,59 @@ public enum UnixSocket {
     ///
     /// A process that is being killed may still be connected to; its end closes the connection, while one that
     /// lives keeps silent for the fifth of a second that this waits.
+    ///
+    /// - Throws: when it cannot be known; whoever took that for "nobody" would remove a live one's file.
     public static func isLive(_ path: String) throws(SystemError) -> Bool {
         let probe = try open(nonBlocking: true)
         do throws(SystemError) {
             try connect(probe, to: path)
         } catch {
             switch error.errno.rawValue {
-            // Its backlog is full, so it lives.
-            case EAGAIN: return true
-            case ENAMETOOLONG: throw error
-            default: return false
+            // Its backlog is full, or it is of another type: so it lives.
+            case EAGAIN, EPROTOTYPE: return true
+            // Nothing is there, or what nobody listens on.
+            case ECONNREFUSED, ENOENT, ENOTDIR: return false
+            default: throw error
             }
         }
         return try !waitReadable(probe.rawValue, milliseconds: 200)
+    }
+
+    /// Binds and listens, for this user only. The directory is made if it is missing; the file of a socket on which
+    /// nobody listens any more is replaced. Two who start at once are kept apart by a lock on the directory.
+    ///
+    /// - Parameter directoryMode: of directories that are made here.
+    /// - Throws: EADDRINUSE when somebody listens there.
+    public static func listen(
+        at path: String, backlog: Int32, nonBlocking: Bool = false, directoryMode: mode_t
+    ) throws(SystemError) -> FileDescriptor {
+        try FileLock.withDirectory(directory(of: path), mode: directoryMode) { () throws(SystemError) in
+            if try isLive(path) {
+                throw SystemError(
+                    call: "bind", object: path, errno: Errno(EADDRINUSE), detail: "another engine listens there")
+            }
+            try File.remove(path)
+            let socket = try open(nonBlocking: nonBlocking)
+            // Born with the right mode (0700, as wireguard-go's): between bind and chmod somebody could have connected.
+            let before = umask(0o077)
+            defer { umask(before) }
+            try bind(socket, to: path)
+            let number = socket.rawValue
+            try systemCall("listen", path) { Glibc.listen(number, backlog) }
+            return socket
+        }
+    }
+
+    /// Removes the file unless somebody listens on it.
+    public static func removeStale(_ path: String) throws(SystemError) {
+        guard File.exists(path) else { return }
+        try FileLock.withDirectory(directory(of: path), mode: 0o700) { () throws(SystemError) in
+            if try !isLive(path) { try File.remove(path) }
+        }
+    }
+
+    private static func directory(of path: String) -> String {
+        String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
     }
 
     private static func address(_ path: String, _ call: String) throws(SystemError) -> sockaddr_un {

@@ -31,6 +31,30 @@ import Testing
         }
     }
 
+    @Test func `a container's id cannot forge a line or a column`() throws {
+        let line = LogEntry(.error, "x", containerID: "a\tb\nc\u{9b}d").line
+        #expect(line.split(separator: "\t").count == 5 && line.split(separator: "\n").count == 1)
+        #expect(!line.unicodeScalars.contains("\u{9b}"))
+    }
+
+    @Test func `a failure is kept though others remove the directory when they have emptied it`() throws {
+        try withLog { _, state in
+            let failures = LastFailures(state: state)
+            let child = try Spawn(
+                .path("/bin/sh"),
+                arguments: ["sh", "-c", "cd \(state.path) && while :; do rmdir log/failures log; done"],
+                environment: ["PATH=/usr/bin:/bin"], descriptors: [nil, nil, nil]
+            ).start()
+            let id = try TunnelID("blue")
+            for number in 0..<100 {
+                failures.keep(LogEntry(.error, "failed \(number)", tunnel: id), for: id)
+                #expect(failures.lines().count == 1, "failure \(number) is lost")
+                failures.forget(id)
+            }
+            child.kill()
+        }
+    }
+
     @Test func `a repeated message is written once`() throws {
         try withLog { log, _ in
             for _ in 0..<5 { log.write(LogEntry(.error, "again", tunnel: try TunnelID("blue"))) }

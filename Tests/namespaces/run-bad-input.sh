@@ -20,6 +20,12 @@ ok "hostile ids and interface names are refused"
 refused rootless 'kernel.s WireGuard cannot be used without root' --engine kernel "$(configuration_of rootless)" -- true
 ok "the kernel's driver without root is refused with the cure"
 
+truncate -s 1T /srv/sparse.conf
+chmod 600 /srv/sparse.conf
+refused root 'EFBIG.*more than [0-9]+ bytes' /srv/sparse.conf -- true
+rm /srv/sparse.conf
+ok "a file of any size is refused, not swallowed"
+
 # No TUN, and a TUN that the user may not open.
 chmod_tun=$(stat -c %a /dev/net/tun)
 mount -t tmpfs tmpfs /dev/net

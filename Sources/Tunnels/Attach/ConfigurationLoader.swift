@@ -79,6 +79,8 @@ final class KeyFile: @unchecked Sendable {
     /// Permission bits.
     let mode: mode_t
 
+    private static let largestBytes = TunnelConfiguration.maximumFileBytes
+
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]) }
 
     private init(_ buffer: consuming LockedBuffer, count: Int, mode: mode_t) {
@@ -97,7 +99,9 @@ final class KeyFile: @unchecked Sendable {
                 throw SystemError(call: "read", object: path, errno: Errno(EINVAL), detail: "it is not a regular file")
             }
             if options.refuseWritableFiles, let trouble = writableByOthers(status, path) { throw trouble }
-            return try read(from: file.rawValue, path, capacity: Int(status.st_size) + 1, mode: status.st_mode & 0o7777)
+            // The size is only a hint, and of a sparse file a wild one: `read` finds out what is too much.
+            let capacity = min(max(status.st_size, 0), largestBytes) + 1
+            return try read(from: file.rawValue, path, capacity: capacity, mode: status.st_mode & 0o7777)
         } catch {
             throw TunnelError(error, doing: "reading a configuration", kind: .configurationFile)
         }
@@ -117,7 +121,10 @@ final class KeyFile: @unchecked Sendable {
 
     /// What a descriptor says until its end, once.
     ///
-    /// - Parameter deadline: ETIMEDOUT when the end has not come by then.
+    /// - Parameters:
+    ///   - capacity: bytes to begin with; more is made as it is needed.
+    ///   - deadline: ETIMEDOUT when the end has not come by then.
+    /// - Throws: EFBIG for more than a configuration may have.
     static func read(
         from number: Int32, _ label: String, capacity: Int = 64 << 10, mode: mode_t = 0, deadline: BootTime? = nil
     ) throws(SystemError) -> KeyFile {
@@ -125,10 +132,11 @@ final class KeyFile: @unchecked Sendable {
         var count = 0
         while true {
             if count == buffer.bytes.count {
-                guard count < TunnelConfiguration.maximumFileBytes else {
-                    throw SystemError(call: "read", object: label, errno: Errno(EFBIG))
+                guard count <= largestBytes else {
+                    throw SystemError(
+                        call: "read", object: label, errno: Errno(EFBIG), detail: "more than \(largestBytes) bytes")
                 }
-                let larger = LockedBuffer(byteCount: count * 2)
+                let larger = LockedBuffer(byteCount: min(count * 2, largestBytes + 1))
                 larger.bytes.copyMemory(from: UnsafeRawBufferPointer(buffer.bytes))
                 buffer = larger
             }

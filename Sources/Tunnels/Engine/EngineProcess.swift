@@ -77,31 +77,38 @@ struct StartedEngine: ~Copyable {
 
     /// Waits for the engine's word. It writes `ready`, or what went wrong, and closes.
     func waitUntilReady(milliseconds: Int32) throws(TunnelError) {
-        var text: [UInt8] = []
-        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(milliseconds, 0)) * 1_000_000)
-        while true {
-            let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
-            do {
-                guard try waitReadable(ready.rawValue, milliseconds: remaining) else {
-                    throw TunnelError(
-                        .engine, "the engine is not ready after \(milliseconds / 1000) s", cure: "see swg-ns log")
-                }
-                var chunk = [UInt8](repeating: 0, count: 1024)
-                let count = try systemCall("read", "the engine's answer") { read(ready.rawValue, &chunk, chunk.count) }
-                text += chunk[..<count]
-                if text.starts(with: Array("ready\n".utf8)) { return }
-                if count == 0 { break }
-            } catch let error as TunnelError {
-                throw error
-            } catch let error as SystemError {
-                throw TunnelError(error, doing: "waiting for the engine", kind: .engine)
-            } catch {
-                preconditionFailure("only the two errors above are thrown here")
-            }
+        let text: [UInt8]?
+        do throws(SystemError) {
+            text = try word(milliseconds: milliseconds)
+        } catch {
+            throw TunnelError(error, doing: "waiting for the engine", kind: .engine)
         }
-        let words = String(decoding: text.prefix(2000), as: UTF8.self).split(separator: "\n").joined(separator: "; ")
+        guard let text else {
+            throw TunnelError(.engine, "the engine is not ready after \(milliseconds / 1000) s", cure: "see swg-ns log")
+        }
+        if text.starts(with: Self.success) { return }
+        let words = String(decoding: text, as: UTF8.self).split(separator: "\n").joined(separator: "; ")
         throw TunnelError(
             .engine, words.isEmpty ? "the engine ended without a word" : "the engine: \(words)",
             cure: words.isEmpty ? "see swg-ns log" : nil)
+    }
+
+    private static let success = Array("ready\n".utf8)
+    private static let longestBytes = 2000
+
+    /// What it says up to its success or the end, or as much as anybody reads; nil when the time is over.
+    private func word(milliseconds: Int32) throws(SystemError) -> [UInt8]? {
+        var text: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1024)
+        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(milliseconds, 0)) * 1_000_000)
+        let number = ready.rawValue
+        while text.count < Self.longestBytes, !text.starts(with: Self.success) {
+            let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
+            guard try waitReadable(number, milliseconds: remaining) else { return nil }
+            let count = try systemCall("read", "the engine's answer") { read(number, &chunk, chunk.count) }
+            if count == 0 { break }
+            text += chunk[..<count]
+        }
+        return text
     }
 }

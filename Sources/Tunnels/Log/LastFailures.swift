@@ -13,13 +13,10 @@ struct LastFailures {
 
     /// Remembers one; best effort.
     func keep(_ entry: LogEntry, for id: TunnelID) {
-        do throws(SystemError) {
-            try state.makePrivate(directory)
+        try? state.writing(into: directory) { () throws(SystemError) in
             try File.replace("\(directory)/\(id)", with: entry.line)
-            prune()
-        } catch {
-            return
         }
+        prune()
     }
 
     func forget(_ id: TunnelID) {

@@ -39,18 +39,20 @@ public struct LogEntry: Equatable, Sendable {
     /// characters of a message cannot forge a second line.
     var line: String {
         [
-            LogEntry.timeText(time), priority.word, tunnel ?? "-", containerID ?? "-", LogEntry.oneLine(message),
+            LogEntry.timeText(time), priority.word, tunnel ?? "-", containerID.map(LogEntry.oneLine) ?? "-",
+            LogEntry.oneLine(message),
         ].joined(separator: "\t") + "\n"
     }
 
-    /// Line breaks as `; `, other control characters as spaces.
+    /// Line breaks as `; `, other control characters (a terminal obeys those of C1, too) as spaces.
     static func oneLine(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
             if scalar == "\n" {
                 result += "; "
             } else {
-                result.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? " " : scalar)
+                let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+                result.unicodeScalars.append(isControl ? " " : scalar)
             }
         }
         return result

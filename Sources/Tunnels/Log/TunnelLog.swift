@@ -56,13 +56,14 @@ struct TunnelLog {
     }
 
     private func append(_ entry: LogEntry) throws(SystemError) {
-        try state.makePrivate(state.log)
         if isRepetition(entry) { return }
-        var status = stat()
-        if stat(file, &status) == 0, status.st_size > TunnelLog.largestBytes { rename(file, olderFile) }
-        // One write of one line: lines of parallel programs do not mix.
-        let descriptor = try FileDescriptor.open(file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW)
-        try descriptor.writeAll(entry.line, object: file)
+        try state.writing(into: state.log) { () throws(SystemError) in
+            var status = stat()
+            if stat(file, &status) == 0, status.st_size > TunnelLog.largestBytes { rename(file, olderFile) }
+            // One write of one line: lines of parallel programs do not mix.
+            let descriptor = try FileDescriptor.open(file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW)
+            try descriptor.writeAll(entry.line, object: file)
+        }
     }
 
     private func isRepetition(_ entry: LogEntry) -> Bool {

@@ -129,6 +129,19 @@ struct StateDirectory: Sendable {
         }
     }
 
+    /// Makes a file in a directory of ours, which others remove whenever they find it empty: that may come between
+    /// its making and its use, so it is tried again, but not for ever.
+    func writing(into directory: String, _ body: () throws(SystemError) -> Void) throws(SystemError) {
+        for attempt in 1... {
+            try makePrivate(directory)
+            do throws(SystemError) {
+                return try body()
+            } catch {
+                if error.errno.rawValue != ENOENT || attempt >= 100 { throw error }
+            }
+        }
+    }
+
     /// False when somebody who emptied it has removed it meanwhile.
     private func look(_ status: inout stat) throws(SystemError) -> Bool {
         if stat(path, &status) == 0 { return true }

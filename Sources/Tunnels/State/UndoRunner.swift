@@ -17,7 +17,7 @@ struct UndoRunner {
             case .setLinkDown: try setLinkDown(step)
             case .endProcess: try endProcess(step)
             case .removeFile: try removeFile(step)
-            case .removeSocket: if let path = step.path { try UAPISocket.removeStale(path) }
+            case .removeSocket: if let path = step.path { try UnixSocket.removeStale(path) }
             case .removeDirectory: if let path = step.path { try removeDirectory(path) }
             case .deleteNamespace: try deleteNamespace(step)
             case .releaseLease:
@@ -88,12 +88,37 @@ struct UndoRunner {
         try File.remove(path)
     }
 
+    /// Under the directory's lock: who holds that is about to make something in it (`UnixSocket.listen`).
     private func removeDirectory(_ path: String) throws {
-        if rmdir(path) == 0 { return }
-        switch errno {
-        case ENOENT, ENOTEMPTY, EEXIST, ENOTDIR: return
-        default: throw SystemError(call: "rmdir", object: path, errno: .current)
+        do throws(SystemError) {
+            let lock = try FileLock.acquireExisting(path, wait: true)
+            let result = rmdir(path)
+            let error = Errno.current
+            _ = consume lock
+            if result != 0 { throw SystemError(call: "rmdir", object: path, errno: error) }
+        } catch {
+            switch error.errno.rawValue {
+            case ENOENT, ENOTEMPTY, EEXIST, ENOTDIR, ELOOP: return
+            default: throw error
+            }
         }
+    }
+
+    /// Whether somebody has put a process or an interface there: in what we made a moment before we died there is
+    /// nothing. False for what is no namespace, or gone.
+    private func isInUse(_ name: String) throws -> Bool {
+        let namespace: NetworkNamespace
+        do throws(NamespaceError) {
+            namespace = try NetworkNamespace.open(name: name, allowOwn: true)
+        } catch {
+            switch error {
+            case .notFound, .notANamespace: return false
+            default: throw error
+            }
+        }
+        let links = try namespace.routeNetlink().links()
+        if links.contains(where: { !$0.isLoopback && !$0.isKernelFallback }) { return true }
+        return try !NamespaceProcesses.inside(namespace.identity).pids.isEmpty
     }
 
     private func deleteNamespace(_ step: UndoStep) throws {
@@ -106,6 +131,9 @@ struct UndoRunner {
                 // Its mount is gone already, and the file was left: somebody died between the two.
                 guard case .notANamespace = error else { return }
             }
+        } else if try isInUse(name) {
+            // Who died between the journal and the making cannot say whether it is theirs.
+            return
         }
         do {
             try NamedNamespace.delete(name, onlyIf: step.namespace?.identity)

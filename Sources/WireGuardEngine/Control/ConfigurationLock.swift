@@ -25,13 +25,17 @@ struct ConfigurationLock: ~Copyable {
         let start = data > 0 ? data & ~(Self.pageBytes - 1) : end
         let size = (max(end - start, 0) + Self.pageBytes - 1) & ~(Self.pageBytes - 1)
         guard start != offset || size != byteCount else { return }
+        guard size > 0 else { return unmap() }
+        guard let fresh = mmap(nil, size, PROT_READ, MAP_SHARED, number, off_t(start)), fresh != MAP_FAILED else {
+            return wasRefused(log)
+        }
+        let isLocked = mlock(fresh, size) == 0
+        // Only now: in between the pages would be as free to be swapped out as any.
         unmap()
-        guard size > 0, let fresh = mmap(nil, size, PROT_READ, MAP_SHARED, number, off_t(start)), fresh != MAP_FAILED
-        else { return }
         memory = fresh
         byteCount = size
         offset = start
-        if mlock(fresh, size) != 0 { wasRefused(log) }
+        if !isLocked { wasRefused(log) }
     }
 
     /// RLIMIT_MEMLOCK refused, here or in a worker: one warning for all of it, not a failure (promise P3).
@@ -47,5 +51,6 @@ struct ConfigurationLock: ~Copyable {
         if let memory { munmap(memory, byteCount) }
         memory = nil
         byteCount = 0
+        offset = 0
     }
 }

@@ -11,27 +11,17 @@ struct UAPISocket: ~Copyable {
     /// What the file was when we made it; another file under the same name is not ours to remove.
     private let identity: FileIdentity?
 
-    /// Creates it under umask 077 in a directory with mode 0755.
+    /// Creates it, for its user only, in a directory with mode 0755.
     ///
-    /// - Throws: EADDRINUSE when a live process listens on the name; a dead one's socket is replaced. Two
-    ///   engines that start at once are kept apart by a lock on the directory.
+    /// - Throws: EADDRINUSE when a live process listens on the name; a dead one's socket is replaced.
     static func create(name: String) throws(SystemError) -> UAPISocket {
-        try File.makeDirectories(directory, mode: 0o755)
-        let folder = try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY)
-        try systemCall("flock", directory) { flock(folder.rawValue, LOCK_EX) }
         let path = "\(directory)/\(name).sock"
-        if try UnixSocket.isLive(path) {
-            throw SystemError(
-                call: "bind", object: path, errno: Errno(EADDRINUSE),
-                detail: "another engine serves this name: wg show \(name)")
+        let socket: FileDescriptor
+        do throws(SystemError) {
+            socket = try UnixSocket.listen(at: path, backlog: SOMAXCONN, nonBlocking: true, directoryMode: 0o755)
+        } catch {
+            throw error.errno.rawValue == EADDRINUSE ? error.explained("wg show \(name)") : error
         }
-        try File.remove(path)
-        let socket = try UnixSocket.open(nonBlocking: true)
-        let number = socket.rawValue
-        let before = umask(0o077)
-        defer { umask(before) }
-        try UnixSocket.bind(socket, to: path)
-        try systemCall("listen", path) { listen(number, SOMAXCONN) }
         return UAPISocket(descriptor: socket, path: path, identity: fileIdentity(path))
     }
 
