@@ -39,7 +39,7 @@ CONF
 # Small and quick: it is taken hundreds of times.
 snapshot() {
     local name
-    settled
+    deletions_have_ended
     network_snapshot here
     # A namespace can be gone while its name is still a file.
     for name in $(ls /run/netns 2>/dev/null); do network_snapshot "$name" -n "$name"; done
