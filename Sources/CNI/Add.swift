@@ -65,7 +65,7 @@ extension PluginCall {
         _ configuration: NetworkConfiguration, _ arguments: CNIArguments
     ) throws(PluginError) -> [IPAddress] {
         let candidates = [
-            configuration.runtime.addresses, configuration.argumentAddresses, arguments.address.map { [$0] } ?? [],
+            configuration.runtime.addresses, configuration.argumentAddresses, arguments.addresses,
         ]
         var addresses: [IPAddress] = []
         for text in candidates.first(where: { !$0.isEmpty }) ?? [] {
@@ -91,7 +91,7 @@ extension PluginCall {
         }
         let assigned = assignment?.result
         for line in report.warnings { log("warning: \(line)") }
-        for line in report.notices { log(line) }
+        for line in report.notices { log(OptionWords.keys.translated(line)) }
         for route in assigned?.routes ?? [] where !report.routes.contains(where: { $0.contains(route) }) {
             log("warning: the route \(route) of ipam leads nowhere: no AllowedIPs holds it")
         }

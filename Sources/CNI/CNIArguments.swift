@@ -5,8 +5,8 @@ import Tunnels
 struct CNIArguments: Hashable, Sendable {
     /// SWG_CONFIG: the configuration that the container asks for.
     var configuration: String?
-    /// IP: one address, of podman's `--ip`.
-    var address: String?
+    /// IP: of podman's `--ip`; the reference plugins take several with commas between them.
+    var addresses: [String] = []
     var podNamespace: String?
     var podName: String?
 
@@ -29,7 +29,7 @@ struct CNIArguments: Hashable, Sendable {
         for (key, value) in pairs {
             switch key {
             case "SWG_CONFIG": configuration = value
-            case "IP": address = value
+            case "IP": addresses = value.split(separator: ",").map(String.init)
             case "K8S_POD_NAMESPACE": podNamespace = value
             case "K8S_POD_NAME": podName = value
             case "IgnoreUnknown", "K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID": break

@@ -14,9 +14,15 @@ extension PluginCall {
         try requireVerb(in: configuration.version)
         var delegate: DelegateRun?
         if let type = configuration.ipamType { delegate = try DelegateRun(self.delegate(type, input), .check) }
+        let own = failures { () throws(PluginError) in try checkTunnel(configuration) }
+        let delegates = failures { () throws(PluginError) in try delegate?.finish() }
+        if let error = PluginError.first(of: own + delegates) { throw error }
+    }
+
+    private func checkTunnel(_ configuration: CheckConfiguration) throws(PluginError) {
         let service = tunnels(configuration.stateDirectory)
         let id = owner(network: configuration.name).tunnelID
-        var findings = [String]()
+        var findings: [String] = []
         do {
             let record = try service.record(id)
             findings = configuration.previous.contradictions(to: record, environment)
@@ -33,11 +39,9 @@ extension PluginCall {
                 "container \(environment.containerID) has no tunnel for \(environment.interface) in network \"\(configuration.name)\""
             )
         }
-        let own = findings.first.map {
-            PluginError(.notAsExpected, $0, details: findings.dropFirst().joined(separator: "\n"))
+        if let first = findings.first {
+            throw PluginError(.notAsExpected, first, details: findings.dropFirst().joined(separator: "\n"))
         }
-        let delegates = failures { () throws(PluginError) in try delegate?.finish() }
-        if let error = PluginError.first(of: [own].compactMap { $0 } + delegates) { throw error }
     }
 
     /// By device and inode: the path may be spelt in two ways.

@@ -102,6 +102,13 @@ extension KeyReader {
         return type
     }
 
+    /// `dns`. CONVENTIONS.md, "Well-known". A list that was written as one word would silently be no list.
+    mutating func dns() -> AddResult.DNS? {
+        guard let value = object("dns") else { return nil }
+        for problem in AddResult.DNS.problems(of: value) { report("dns.\(problem)") }
+        return AddResult.DNS(value)
+    }
+
     /// `args.cni.ips`. CONVENTIONS.md, "args in network config".
     mutating func argumentAddresses() -> [String] {
         guard let value = object("args")?["cni"]?["ips"] else { return [] }

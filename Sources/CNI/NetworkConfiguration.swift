@@ -76,7 +76,7 @@ struct NetworkConfiguration: Sendable {
         exhaustedIsReady = reader.flag("exhaustedIsReady") ?? false
         choice = reader.choiceRules()
         ipamType = reader.ipamType()
-        dns = reader.object("dns").map { AddResult.DNS($0) }
+        dns = reader.dns()
         previousResult = reader.object("prevResult")
         argumentAddresses = reader.argumentAddresses()
         let runtimeObject = reader.object("runtimeConfig")

@@ -21,7 +21,7 @@ struct PluginCall {
     /// The answer for standard output, or nothing.
     func answer() throws(PluginError) -> JSONValue? {
         switch environment.verb {
-        case .version: return try version()
+        case .version: return version()
         case .add: return try add()
         case .delete: try delete()
         case .check: try check()

@@ -58,8 +58,9 @@ struct PluginError: Error, Hashable, Sendable {
                 .tunnelFailed
             }
         self.init(
-            code, error.message,
-            details: ([error.cure].compactMap { $0 } + error.undoErrors.map { "while undoing: \($0)" })
+            code, OptionWords.keys.translated(error.message),
+            details: ([error.cure.map(OptionWords.keys.translated)].compactMap { $0 }
+                + error.undoErrors.map { "while undoing: \($0)" })
                 .joined(separator: "\n"))
     }
 

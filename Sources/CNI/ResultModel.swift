@@ -50,6 +50,28 @@ extension AddResult.DNS {
             options: words("options"))
     }
 
+    /// What is wrong with a `dns` that a person or a runtime wrote: key, value, and what is wanted.
+    static func problems(of value: JSONValue) -> [String] {
+        var problems: [String] = []
+        for (key, member) in (value.members ?? [:]).sorted(by: { $0.key < $1.key }) where !member.isNull {
+            let words = member.elements?.map { $0.text ?? "" }
+            switch key {
+            case "nameservers", "servers":
+                if words?.allSatisfy({ IPAddress($0) != nil }) != true {
+                    problems.append("\(key): \(member.shown) is not a list of addresses")
+                }
+            case "search", "searches", "options":
+                if words?.contains("") != false {
+                    problems.append("\(key): \(member.shown) is not a list of words")
+                }
+            case "domain" where member.text == nil:
+                problems.append("domain: \(member.shown) is \(member.kind), not a string")
+            default: break
+            }
+        }
+        return problems
+    }
+
     var object: JSONValue {
         var members: [String: JSONValue] = [:]
         if !nameservers.isEmpty { members["nameservers"] = .array(nameservers.map(JSONValue.string)) }

@@ -44,8 +44,15 @@ struct RuntimeConfiguration: Hashable, Sendable {
                     "runtimeConfig.ipRanges: \(member.shown): addresses come from the WireGuard file; ranges need \"ipam\""
                 )
             case "dns":
-                guard member.members != nil else { throw Self.wrong(key, member, "an object") }
-                dns = AddResult.DNS(member)
+                guard let members = member.members else { throw Self.wrong(key, member, "an object") }
+                // containerd writes Go's own names, with capitals.
+                let lowered = members.map { ($0.key.lowercased(), $0.value) }
+                let object = JSONValue.object(Dictionary(lowered, uniquingKeysWith: { first, _ in first }))
+                if let problem = AddResult.DNS.problems(of: object).first {
+                    throw PluginError(.invalidConfiguration, "runtimeConfig.dns.\(problem)")
+                }
+                let asked = AddResult.DNS(object)
+                dns = asked.isEmpty ? nil : asked
             case Self.annotationsKey:
                 guard let members = member.members else { throw Self.wrong(key, member, "an object") }
                 annotations = members.compactMapValues(\.text)

@@ -18,10 +18,13 @@ extension PluginCall {
         } catch {
             missing.append(error.description)
         }
-        if let first = missing.first {
-            throw PluginError(.notAvailable, first, details: missing.dropFirst().joined(separator: "\n"))
+        let own = missing.first.map {
+            PluginError(.notAvailable, $0, details: missing.dropFirst().joined(separator: "\n"))
         }
-        if let type = configuration.ipamType { try delegate(type, configuration.document).run(.status) }
+        let delegates = failures { () throws(PluginError) in
+            if let type = configuration.ipamType { try delegate(type, configuration.document).run(.status) }
+        }
+        if let error = PluginError.first(of: [own].compactMap { $0 } + delegates) { throw error }
     }
 
     private func missingFile(_ path: String) throws(TunnelError) -> [String] {

@@ -28,6 +28,19 @@ public enum UnixSocket {
         try systemCall("connect", path) { withSocketAddress(&address) { Glibc.connect(number, $0, $1) } }
     }
 
+    /// The process at the other end, by its number in our process namespace; 0 when it is not in it. Of a listener it is
+    /// the one that called listen(2). SO_PEERCRED of unix(7).
+    public static func peerProcess(_ socket: borrowing FileDescriptor) throws(SystemError) -> Int32 {
+        let number = socket.rawValue
+        // struct ucred: process, user, group.
+        var credentials: (Int32, UInt32, UInt32) = (0, 0, 0)
+        var length = socklen_t(MemoryLayout.size(ofValue: credentials))
+        try systemCall("getsockopt(SO_PEERCRED)", "descriptor \(number)") {
+            getsockopt(number, SOL_SOCKET, SO_PEERCRED, &credentials, &length)
+        }
+        return credentials.0
+    }
+
     /// Whether somebody listens at a path: a stream socket's file outlives its process.
     ///
     /// A process that is being killed may still be connected to; its end closes the connection, while one that

@@ -1,3 +1,4 @@
+import IPAddressing
 import PluginSupport
 import Tunnels
 
@@ -10,6 +11,12 @@ extension NetavarkCall {
         _ = try NetworkOptions(network.options)
         if let subnets = network.root["subnets"]?.elements, !subnets.isEmpty {
             throw NetavarkError("--subnet: addresses come from the WireGuard configuration; leave it out")
+        }
+        if let routes = network.root["routes"]?.elements, !routes.isEmpty {
+            throw NetavarkError("--route: routes come from the AllowedIPs of the WireGuard configuration; leave it out")
+        }
+        if let wrong = network.nameservers.first(where: { IPAddress($0) == nil }) {
+            throw NetavarkError("--dns \(JSONValue.string(wrong).shown) is no address")
         }
         if network.root["internal"]?.flag == true {
             throw NetavarkError("--internal: the tunnel is the only way out already; leave it out")

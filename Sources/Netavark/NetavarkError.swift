@@ -7,7 +7,7 @@ struct NetavarkError: Error, Hashable, Sendable {
 
     init(_ text: String) { self.text = text }
 
-    init(_ error: TunnelError) { self.init(error.description) }
+    init(_ error: TunnelError) { self.init(OptionWords.options.translated(error.description)) }
 
     var object: JSONValue { .object(["error": .string(text)]) }
 }

@@ -29,7 +29,7 @@ extension NetavarkCall {
             if !network.nameservers.isEmpty { request.dns = network.nameservers }
             let report = try tunnels(options.stateDirectory).attach(request)
             for line in report.warnings { log("warning: \(line)") }
-            for line in report.notices { log(line) }
+            for line in report.notices { log(OptionWords.options.translated(line)) }
             return statusBlock(report)
         } catch {
             throw NetavarkError(error)

@@ -79,6 +79,11 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
             ("ipam", .object(["subnet": .string("10.0.0.0/8")]), 7, "type"),
             ("ipam", .object(["type": .string("../../bin/sh")]), 7, "../../bin/sh"),
             ("ipam", .object(["type": .string("..")]), 7, "ipam.type"), ("dns", .array([]), 7, "dns"),
+            ("dns", .object(["nameservers": .string("10.0.0.1")]), 7, "dns.nameservers: \"10.0.0.1\""),
+            ("dns", .object(["nameservers": .array([.string("ns.example")])]), 7, "ns.example"),
+            ("dns", .object(["search": .string("corp")]), 7, "dns.search"),
+            ("dns", .object(["options": .array([.integer(1)])]), 7, "dns.options: [1]"),
+            ("dns", .object(["domain": .array([])]), 7, "dns.domain: [] is a list"),
             ("runtimeConfig", .string("x"), 7, "runtimeConfig"), ("args", .integer(1), 7, "args"),
             ("args", .object(["cni": .object(["ips": .string("10.0.0.1")])]), 7, "args.cni.ips"),
             ("prevResult", .string("x"), 7, "prevResult"), ("cniVersion", .string("9.9.9"), 1, "9.9.9"),
@@ -166,6 +171,21 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
         #expect(read.addresses == ["10.0.0.2/32", "fd00::2"])
         #expect(read.dns?.nameservers == ["10.0.0.1"] && read.dns?.search == ["a.b"])
         #expect(read.annotations["swg-ns/config"] == "team-a")
+    }
+
+    @Test func `containerd writes dns with capitals, and nothing asked as null`() throws {
+        let asked = JSONValue.object(["Servers": .array([.string("10.0.0.1")]), "Searches": .null, "Options": .null])
+        #expect(try read(["dns": asked]).dns == AddResult.DNS(nameservers: ["10.0.0.1"]))
+        let nothing = JSONValue.object(["Servers": .null, "Searches": .array([]), "Options": .null])
+        #expect(try read(["dns": nothing]).dns == nil)
+    }
+
+    @Test(arguments: [("servers", "x"), ("Servers", "10.0.0.1.2"), ("searches", "")])
+    func `code 7: dns that is none`(key: String, word: String) {
+        let dns = JSONValue.object([key: .array([.string(word)])])
+        let error = #expect(throws: PluginError.self) { try read(["dns": dns]) }
+        #expect(error?.code == 7)
+        #expect(error?.message.contains("runtimeConfig.dns.\(key.lowercased()): [\"\(word)\"]") == true)
     }
 
     @Test func `ranges are the delegate's business, or nobody's`() {

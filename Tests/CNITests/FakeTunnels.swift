@@ -18,6 +18,7 @@ final class FakeTunnels: TunnelService {
         var pool = PoolStatus(total: 2, free: 1, unusable: [])
         var phases: [TunnelID: TunnelSummary.Phase] = [:]
         var detachErrors: [TunnelError] = []
+        var recordFailure = TunnelError(.notFound, "no such tunnel")
     }
 
     let state = Mutex(State())
@@ -80,7 +81,7 @@ final class FakeTunnels: TunnelService {
     func check(_ id: TunnelID) throws(TunnelError) -> [CheckFinding] { state.withLock { $0.findings } }
 
     func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord {
-        throw TunnelError(.notFound, "no tunnel \(id)")
+        throw state.withLock { $0.recordFailure }
     }
 
     func readiness(_ engine: EngineChoice) -> [TunnelError] { state.withLock { $0.readiness } }

@@ -73,6 +73,15 @@ private func failure(_ call: PluginCall) -> PluginError? {
         #expect(error?.details == "do that")
     }
 
+    @Test func `P6: a cure names the configuration's key, not the command line's option`() throws {
+        let tunnels = FakeTunnels()
+        tunnels.state.withLock {
+            $0.failure = TunnelError(.notSole, "has v0", cure: "start it alone, or give it up with --keep-interfaces")
+        }
+        let error = failure(try makeCall(.add, document(), tunnels))
+        #expect(error?.details == "start it alone, or give it up with \"soleInterface\": false")
+    }
+
     @Test func `code 8: the plugin's own namespace is refused`() throws {
         let tunnels = FakeTunnels()
         #expect(failure(try makeCall(.add, document(), tunnels, netns: "/proc/self/ns/net"))?.code == 8)
@@ -85,6 +94,14 @@ private func failure(_ call: PluginCall) -> PluginError? {
         _ = try makeCall(.add, input, tunnels, arguments: "IP=10.7.0.9").answer()
         #expect(
             tunnels.state.withLock { $0.attached.values.first?.requiredAddresses }?.map(\.description) == ["10.7.0.3"])
+    }
+
+    @Test func `CNI_ARGS IP may hold both families, with a comma, as for the reference plugins`() throws {
+        let tunnels = FakeTunnels()
+        _ = try makeCall(.add, document(), tunnels, arguments: "IP=10.7.0.3,fd00::3/64").answer()
+        #expect(
+            tunnels.state.withLock { $0.attached.values.first?.requiredAddresses }?.map(\.description)
+                == ["10.7.0.3", "fd00::3"])
     }
 }
 
@@ -251,6 +268,40 @@ private func failure(_ call: PluginCall) -> PluginError? {
             answer?.serialized
                 == #"{"cniVersion":"0.4.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}"#
         )
+    }
+
+    @Test(arguments: ["", "rubbish", "[]", #"{"cniVersion":5}"#])
+    func `VERSION answers also without anything readable on standard input`(input: String) throws {
+        let answer = try makeCall(.version, Array(input.utf8), FakeTunnels()).answer()
+        #expect(answer?["cniVersion"] == .string("1.1.0"))
+        #expect(answer?["supportedVersions"]?.elements?.count == 7)
+    }
+
+    @Test func `STATUS reaches the delegate, whatever is missing here, and passes its error on`() throws {
+        let folder = try DelegateFolder()
+        try folder.add("fake-ipam", #"echo $CNI_COMMAND >> $log; echo '{"code":51,"msg":"no range"}'; exit 1"#)
+        let input = document(ipam.merging(["cniVersion": .string("1.1.0")]) { $1 })
+        let tunnels = FakeTunnels()
+        #expect(failure(try makeCall(.status, input, tunnels, path: folder.path))?.code == 51)
+        tunnels.state.withLock { $0.readiness = [TunnelError(.unavailable, "no /dev/net/tun")] }
+        let error = failure(try makeCall(.status, input, tunnels, path: folder.path))
+        #expect(error?.code == 50)
+        #expect(error?.details.contains("no range") == true)
+        #expect(folder.log == ["STATUS", "STATUS"])
+    }
+
+    @Test(arguments: [TunnelError.Kind.notFound, .state])
+    func `CHECK reaches the delegate, whatever is wrong here, and tells of both`(kind: TunnelError.Kind) throws {
+        let folder = try DelegateFolder()
+        try folder.add(
+            "fake-ipam", #"cat >/dev/null; echo $CNI_COMMAND >> $log; echo '{"code":101,"msg":"no lease"}'; exit 1"#)
+        let tunnels = FakeTunnels()
+        tunnels.state.withLock { $0.recordFailure = TunnelError(kind, "state.json cannot be read") }
+        let input = document(ipam.merging(["prevResult": .object([:])]) { $1 })
+        let error = failure(try makeCall(.check, input, tunnels, path: folder.path))
+        #expect(error?.code == (kind == .notFound ? 101 : 100))
+        #expect(error?.details.contains("no lease") == true)
+        #expect(folder.log == ["CHECK"])
     }
 
     @Test func `CHECK wants prevResult, and a tunnel`() throws {

@@ -101,6 +101,10 @@ private func failure(_ arguments: [String], _ input: String, _ tunnels: Recordin
     }
 
     @Test func `create refuses what a tunnel cannot be`() {
+        let route = #","routes":[{"destination":"10.0.0.0/8","gateway":"10.0.0.1"}]"#
+        #expect(failure(["create"], network(#"{"configDir":"/k"}"#, route))?.contains("--route") == true)
+        let dns = #","network_dns_servers":["10.0.0.1","ns.example"]"#
+        #expect(failure(["create"], network(#"{"configDir":"/k"}"#, dns))?.contains("ns.example") == true)
         let subnet = #","subnets":[{"subnet":"10.0.0.0/24","gateway":"10.0.0.1"}]"#
         #expect(failure(["create"], network(#"{"configDir":"/k"}"#, subnet))?.contains("--subnet") == true)
         #expect(

@@ -30,6 +30,37 @@ expect_status 0 install --uninstall
 [ -z "$(ls -A "$test_folder/bin" "$test_folder/net" | grep swg)" ] || fail "uninstall left something"
 ok "no uninstall under live tunnels"
 
+expect_status 0 install
+jq '.plugins[0].stateDir = "/run/test/elsewhere"' "$folder/pool.conflist" >"$test_folder/net/50 my own.conflist"
+echo '{"cniVersion":"1.0.0","name":"one","type" : "swg-cni","configDir":"/x"}' >"$test_folder/net/60-single.conf"
+before=$(stat -c %i "$test_folder/bin/swg-cni")
+expect_status 1 install --conflist pool.conflist
+expect_output '50 my own.conflist.*only the programs are upgraded'
+expect_status 0 install
+[ "$(stat -c %i "$test_folder/bin/swg-cni")" != "$before" ] || fail "an upgrade left the old program"
+mkdir -p "$test_folder/elsewhere/tunnels/c0123456789abcde"
+expect_status 1 install --uninstall
+expect_output 'c0123456789abcde'
+rm -rf "$test_folder/elsewhere"
+expect_status 0 install --uninstall
+[ "$(ls "$test_folder/net" | tr '\n' '|')" = "50 my own.conflist.off|60-single.conf.off|" ] || fail "not put aside: $(ls "$test_folder/net")"
+rm "$test_folder/net"/*
+ok "an edited configuration survives an upgrade, its own state folder is looked at, and it is put aside by an uninstall"
+
+expect_status 0 install --netavark-dir "$test_folder/netavark"
+[ -x "$test_folder/netavark/swg-netavark" ] && [ -x "$test_folder/netavark/swg-engine" ] || fail "no plugin for netavark"
+expect_status 0 install --uninstall --netavark-dir "$test_folder/netavark"
+[ -z "$(ls -A "$test_folder/netavark")" ] || fail "uninstall left netavark's plugin"
+for wrong in --frobnicate --bin-dir "--from /nowhere" "--conflist none.conflist"; do
+    # shellcheck disable=SC2086  # words
+    expect_status 1 install $wrong
+    expect_output '^cni/install: '
+done
+[ -z "$(ls -A "$test_folder/bin")" ] || fail "a refused installation left something"
+expect_status 0 install --help
+for option in from bin-dir conf-dir conflist first force netavark-dir state-dir; do expect_output "^  --$option "; done
+ok "netavark's folder; wrong options are refused, and --help tells of all"
+
 echo '{}' >"$test_folder/net/99-zzz.conflist"
 expect_status 1 install --conflist pool.conflist
 expect_output '\-\-first'

@@ -49,6 +49,15 @@ wait_until 10 sh -c "! systemctl is-active -q '$scope'" || fail "the scope outli
     fail "a unit is left: $(systemctl list-units --all --no-legend 'swg-ns-*')"
 ok "DEL ends the scope"
 
+# In another process namespace (a pod without hostPID) our numbers are those of strangers to the host's systemd.
+unshare --pid --fork --mount-proc "$BASH" -c 'CNI_COMMAND=ADD CNI_CONTAINERID=d CNI_NETNS=/run/netns/c2 CNI_IFNAME=eth0 CNI_PATH=$SWG_BIN \
+    "$SWG_BIN/swg-cni" </run/test/network.json >/run/test/answer 2>/run/test/stderr && ip -n c2 link show eth0' >/dev/null ||
+    { cat "$test_folder/answer"; fail "ADD in another process namespace"; }
+[ -z "$(systemctl list-units --all --no-legend 'swg-ns-*')" ] || fail "systemd was given another namespace's process numbers"
+swg-ns log | tail -n 5 | grep -q 'systemd gave no scope.*another process namespace' || { swg-ns log; fail "the log does not say why there is no scope"; }
+must cni DEL d /run/netns/c2
+ok "P5: a bus in another process namespace is told of no process"
+
 # A bus that takes connections and never answers, one that talks rubbish, and none at all.
 bus=/run/dbus/system_bus_socket
 mv "$bus" "$bus.real"

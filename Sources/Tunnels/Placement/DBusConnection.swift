@@ -17,6 +17,11 @@ struct DBusConnection: ~Copyable {
     static func open(path: String, deadline: BootTime) throws -> DBusConnection {
         let socket = try UnixSocket.open(nonBlocking: true)
         try UnixSocket.connect(socket, to: path)
+        // A plugin in a pod sees the host's bus, but its processes have other numbers there: those of strangers (P5).
+        guard try UnixSocket.peerProcess(socket) != 0 else {
+            throw SystemError(
+                call: "connect", object: path, errno: Errno(ESRCH), detail: "the bus is in another process namespace")
+        }
         var connection = DBusConnection(socket: socket, deadline: deadline)
         try connection.greet(path)
         return connection
