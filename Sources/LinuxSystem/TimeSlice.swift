@@ -5,20 +5,13 @@ import Glibc
 public enum TimeSlice {
     /// Asks for short turns: whoever asks for less is let in sooner after a wake-up, at the same share of the CPU. Any
     /// thread may ask. Linux 6.12 and newer; an older kernel ignores it, and so does a policy that has no such turns.
-    ///
-    /// - Returns: whether the kernel took it.
-    @discardableResult public static func request(nanoseconds: UInt64) -> Bool {
+    public static func request(nanoseconds: UInt64) {
         // Policy, nice value and flags stay as they are: they are the administrator's.
         var attributes = swg_sched_attributes()
-        guard swg_sched_getattr(&attributes) == 0 else { return false }
-        guard attributes.policy == SCHED_OTHER || attributes.policy == SCHED_BATCH else { return false }
+        guard swg_sched_getattr(&attributes) == 0,
+            attributes.policy == SCHED_OTHER || attributes.policy == SCHED_BATCH
+        else { return }
         attributes.runtime = nanoseconds
-        return swg_sched_setattr(&attributes) == 0
-    }
-
-    /// The calling thread's, in nanoseconds; nil where the kernel does not tell (before 6.12).
-    public static var current: UInt64? {
-        var attributes = swg_sched_attributes()
-        return swg_sched_getattr(&attributes) == 0 && attributes.runtime > 0 ? attributes.runtime : nil
+        swg_sched_setattr(&attributes)
     }
 }

@@ -44,15 +44,18 @@ struct DatagramSender: ~Copyable {
     private let address: UnsafeMutableRawPointer
     private let narrowPaths: UnsafeMutablePointer<NarrowPath>
     private var narrowCount = 0
-    /// Datagrams in one sendmsg: 128 since Linux 6.9, 64 before; found out by the first refusal.
-    private(set) var segmentLimit = 128
+    /// Datagrams in one sendmsg; found out by the first refusal.
+    private(set) var segmentLimit: Int
     private var segmentsIPv4 = true
     private var segmentsIPv6 = true
 
-    /// - Parameters: the descriptors' numbers, which stay the same when the sockets behind them are replaced.
-    init(ipv4: Int32, ipv6: Int32) {
+    /// - Parameters:
+    ///   - ipv4: the descriptors' numbers, which stay the same when the sockets behind them are replaced.
+    ///   - segmentLimit: what is tried first. The kernel takes 128 since Linux 6.9, 64 before.
+    init(ipv4: Int32, ipv6: Int32, segmentLimit: Int = 128) {
         self.ipv4 = ipv4
         self.ipv6 = ipv6
+        self.segmentLimit = segmentLimit
         message = .allocate(capacity: 1)
         piece = .allocate(capacity: 1)
         control = .allocate(byteCount: Self.controlBytes, alignment: 16)

@@ -37,6 +37,21 @@ import WireGuardModel
         #expect(messages.flatMap(\.bytes) == train(200, 100))
     }
 
+    /// To every kernel a train of 300 is too long, as one of 128 is to Linux 6.8.
+    @Test func `D15: a kernel that takes shorter trains gets 64 datagrams in each, and is not tried again`() throws {
+        var target = try TestSocket()
+        let source = try TestSocket()
+        var sender = DatagramSender(ipv4: source.descriptor.rawValue, ipv6: -1, segmentLimit: 1000)
+        for _ in 0..<2 {
+            let outcome = send(&sender, train(300, 100), 100, to: target.endpoint)
+            #expect(outcome.error == 0 && outcome.sentBytes == 30_000)
+            #expect(sender.segmentLimit == 64)
+            let messages = target.take(atLeast: 5)
+            #expect(messages.map(\.bytes.count) == [6400, 6400, 6400, 6400, 4400])
+            #expect(messages.flatMap(\.bytes) == train(300, 100))
+        }
+    }
+
     /// A socket without checksums refuses segmentation with EINVAL, as a path does that is too narrow.
     @Test func `D15: a path that refuses trains gets the same bytes one by one, each once, and is remembered`() throws {
         var target = try TestSocket()
