@@ -17,11 +17,12 @@ extension TunnelKeeper {
     /// Every tunnel of this state directory, by id.
     public func list() throws(TunnelError) -> [TunnelSummary] {
         var summaries: [TunnelSummary] = []
+        let census = SharedCensus()
         for id in try state.ids() {
             // A tunnel that vanishes meanwhile, or has nothing but a journal yet, has nothing to show.
             guard let record = try? record(id), let key = PublicKey(base64: record.publicKey) else { continue }
             var summary = TunnelSummary(
-                id: id, phase: phase(of: id, record), interface: record.interface, backend: record.backend,
+                id: id, phase: phase(of: id, record, census), interface: record.interface, backend: record.backend,
                 publicKey: key, owner: record.owner, configurationPath: record.configurationPath, target: record.target,
                 namespacePath: record.namespace.path, engine: record.engineProcess, engineVersion: record.engineVersion,
                 lastHandshake: nil, attachedAt: WallTime(seconds: record.attachedAt, nanoseconds: 0))
@@ -56,15 +57,19 @@ extension TunnelKeeper {
     }
 
     /// The namespace of a tunnel, found again and verified.
-    func network(of record: TunnelRecord) throws(TunnelError) -> TargetNetwork {
-        guard let namespace = try record.namespace.open() else {
+    func network(
+        of record: TunnelRecord, _ census: SharedCensus = SharedCensus()
+    ) throws(TunnelError) -> TargetNetwork {
+        guard let namespace = try record.namespace.open(census) else {
             throw TunnelError(
                 .target, "the network namespace of tunnel \(record.id) is gone", cure: "clean up with swg-ns gc")
         }
         return try TargetNetwork(namespace, record.namespace)
     }
 
-    func phase(of id: TunnelID, _ record: TunnelRecord) -> TunnelSummary.Phase {
+    func phase(
+        of id: TunnelID, _ record: TunnelRecord, _ census: SharedCensus = SharedCensus()
+    ) -> TunnelSummary.Phase {
         guard let journal = try? StateFile.read(Journal.self, from: state.journal(of: id)) else { return .orphaned }
         if journal.phase != .attached {
             // Whoever works on it holds its lock; without one it is a leftover of a crash.
@@ -78,7 +83,7 @@ extension TunnelKeeper {
             return journal.phase == .attaching ? .attaching : .detaching
         }
         guard (try? journal.isOfThisBoot()) == true else { return .orphaned }
-        guard let network = try? network(of: record) else { return .orphaned }
+        guard let network = try? network(of: record, census) else { return .orphaned }
         guard (try? network.netlink.link(named: record.interface)) != nil else { return .broken }
         if record.backend == .userspace, record.engineProcess?.isAlive != true { return .broken }
         return .attached

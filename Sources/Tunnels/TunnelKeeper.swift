@@ -21,13 +21,5 @@ public struct TunnelKeeper: Sendable {
         self.mayUseEnvironment = mayUseEnvironment && getauxval(UInt(AT_SECURE)) == 0
     }
 
-    /// Without root and without XDG_RUNTIME_DIR (su, cron, a container) it is below /tmp, where `StateDirectory`
-    /// refuses one that is not ours.
-    public static var defaultStateDirectory: String {
-        if geteuid() == 0 { return "/run/swg-ns" }
-        if let runtime = getenv("XDG_RUNTIME_DIR"), runtime.pointee == CChar(UInt8(ascii: "/")) {
-            return String(cString: runtime) + "/swg-ns"
-        }
-        return "/tmp/swg-ns-\(geteuid())"
-    }
+    public static var defaultStateDirectory: String { SystemPlaces.stateDirectory }
 }

@@ -101,3 +101,18 @@ struct StateDirectoryTests {
         #expect(report.removed.isEmpty && report.errors.isEmpty)
     }
 }
+
+@Suite struct SystemPlacesTests {
+    @Test func `who stands behind uid 0: nobody in the initial user namespace, else the user outside`() {
+        #expect(SystemPlaces.userOutside(of: 0, map: "         0          0 4294967295\n") == nil)
+        #expect(SystemPlaces.userOutside(of: 0, map: "         0       1000          1\n") == 1000)
+        // As newuidmap(1) writes it for a rootless container.
+        let map = "         0       1000          1\n         1     100000      65536\n"
+        #expect(SystemPlaces.userOutside(of: 0, map: map) == 1000)
+        #expect(SystemPlaces.userOutside(of: 5, map: map) == 100004)
+        #expect(SystemPlaces.userOutside(of: 70000, map: map) == nil)
+        // All of root's ids, but not the initial namespace: `unshare --map-users`.
+        #expect(SystemPlaces.userOutside(of: 0, map: "0 0 65536\n") == 0)
+        #expect(SystemPlaces.userOutside(of: 0, map: "damaged\n") == nil)
+    }
+}

@@ -9,13 +9,13 @@ enum UAPISocket {
     static let systemDirectory = "/var/run/wireguard"
 
     static func path(for id: TunnelID, state: StateDirectory) -> String {
-        geteuid() == 0 ? "\(systemDirectory)/\(id).sock" : "\(state.uapi)/\(id).sock"
+        SystemPlaces.areOurs ? "\(systemDirectory)/\(id).sock" : "\(state.uapi)/\(id).sock"
     }
 
     /// Binds and listens.
     static func listen(at path: String) throws(TunnelError) -> FileDescriptor {
         do throws(SystemError) {
-            return try UnixSocket.listen(at: path, backlog: 16, directoryMode: geteuid() == 0 ? 0o755 : 0o700)
+            return try UnixSocket.listen(at: path, backlog: 16, directoryMode: SystemPlaces.areOurs ? 0o755 : 0o700)
         } catch {
             let cure = error.errno.rawValue == EADDRINUSE ? "choose another --id" : nil
             throw TunnelError(error, doing: "opening the engine's control socket", cure: cure)

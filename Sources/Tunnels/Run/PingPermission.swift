@@ -30,6 +30,12 @@ extension TunnelKeeper {
             var journal = try? JournalWriter.open(state.journal(of: tunnel)), journal.journal.phase == .attached
         else { return }
         let old = before.split(separator: "\n").first.map(String.init) ?? ""
+        // In a user namespace groups without a map there stand in it, and it could never be put back.
+        let canBePutBack = try? withNamespace(namespace) { () throws(SystemError) in
+            try File.write(old, to: PingPermission.path)
+            return true
+        }
+        guard canBePutBack == true else { return }
         // The first value is the one to go back to, whoever else asks for more.
         if !journal.journal.undo.contains(where: { $0.action == .restoreSetting }) {
             guard (try? journal.willDo(.restoreSetting(PingPermission.path, to: old, in: reference))) != nil else {

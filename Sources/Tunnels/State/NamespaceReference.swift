@@ -35,9 +35,10 @@ struct NamespaceReference: Codable, Hashable, Sendable {
     /// Opens exactly this namespace, by its file, by its process, or by any process that is in it; nil when it
     /// is gone.
     ///
+    /// - Parameter census: where its processes are looked up if it has no file any more; one for many references.
     /// - Throws: when it cannot be known, for want of a descriptor or a thread for instance: a namespace that is
     ///   taken for gone costs a live tunnel its life.
-    func open() throws(TunnelError) -> NetworkNamespace? {
+    func open(_ census: SharedCensus = SharedCensus()) throws(TunnelError) -> NetworkNamespace? {
         do throws(NamespaceError) {
             if let path,
                 let found = try unlessGone({ () throws(NamespaceError) in
@@ -57,7 +58,7 @@ struct NamespaceReference: Codable, Hashable, Sendable {
         // Its file is gone or somebody else's: it may live on in its processes.
         let inhabitants: NamespaceProcesses
         do {
-            inhabitants = try NamespaceProcesses.inside(identity)
+            inhabitants = try census.taken().inside(identity)
         } catch {
             throw TunnelError(error, doing: "looking for processes in a network namespace")
         }
@@ -97,6 +98,18 @@ struct NamespaceReference: Codable, Hashable, Sendable {
             default: return nil
             }
         }
+    }
+}
+
+/// A census that is taken when it is asked for first.
+final class SharedCensus {
+    private var census: NamespaceCensus?
+
+    func taken() throws(SystemError) -> NamespaceCensus {
+        if let census { return census }
+        let taken = try NamespaceCensus.take()
+        census = taken
+        return taken
     }
 }
 
