@@ -10,19 +10,17 @@ extension Verb {
         guard !ids.isEmpty else {
             throw TunnelError(.notFound, "there is no tunnel of ours in that namespace", cure: "see swg-ns list")
         }
-        var documents: [CheckDocument] = []
-        var all: [CheckFinding] = []
+        var all: [(id: TunnelID, finding: CheckFinding)] = []
         for id in ids {
             let findings = try invocation.keeper.check(id)
-            all += findings
-            documents.append(CheckDocument(id, findings))
+            all += findings.map { (id, $0) }
             guard !invocation.output.isJSON else { continue }
             for finding in findings where !(invocation.output.isQuiet && finding.verdict != .violated) {
                 invocation.output.line("\(mark(finding.verdict))  \(Help.pad(finding.promise, 4))  \(finding.text)")
             }
         }
-        if invocation.output.isJSON { try invocation.output.json(documents) }
-        return status(all)
+        if invocation.output.isJSON { try invocation.output.json(CheckDocument(ids, all)) }
+        return status(all.map(\.finding))
     }
 
     private static func mark(_ verdict: CheckFinding.Verdict) -> String {
@@ -41,9 +39,11 @@ extension Verb {
     }
 }
 
-/// What `check --json` prints, one per tunnel.
+/// What `check --json` prints.
 struct CheckDocument: Encodable {
     struct Finding: Encodable {
+        /// Its id.
+        let tunnel: String
         /// `proven`, `violated`, `unknown` or `note`.
         let verdict: String
         /// `P1`, `P2`, `P3` or `live`.
@@ -51,13 +51,17 @@ struct CheckDocument: Encodable {
         let text: String
     }
 
-    let id: String
+    /// Absent when several tunnels share the target.
+    let id: String?
     let proven: Bool
     let findings: [Finding]
 
-    init(_ id: TunnelID, _ findings: [CheckFinding]) {
-        self.id = id.text
-        proven = Verb.status(findings) == 0
-        self.findings = findings.map { Finding(verdict: $0.verdict.rawValue, promise: $0.promise, text: $0.text) }
+    init(_ ids: [TunnelID], _ findings: [(id: TunnelID, finding: CheckFinding)]) {
+        id = ids.count == 1 ? ids[0].text : nil
+        proven = Verb.status(findings.map(\.finding)) == 0
+        self.findings = findings.map { id, finding in
+            Finding(
+                tunnel: id.text, verdict: finding.verdict.rawValue, promise: finding.promise, text: finding.text)
+        }
     }
 }

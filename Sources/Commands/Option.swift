@@ -44,8 +44,9 @@ extension Option {
     static let stateDirectory = Option(
         "--state-dir", .required("DIR"), "instead of /run/swg-ns or $XDG_RUNTIME_DIR/swg-ns")
     static let help = Option("--help", short: "-h", "print this")
+    static let version = Option("--version", short: "-V", "print the version")
     /// Every verb has them.
-    static let common = [json, quiet, verbose, stateDirectory, help]
+    static let common = [json, quiet, verbose, stateDirectory, help, version]
 
     static let netns = Option("--netns", .required("PATH|NAME"), "a namespace file, or a name of ip netns")
     static let pid = Option("--pid", .required("PID"), "the namespace of a process")

@@ -1,5 +1,7 @@
 import FoundationEssentials
 import Glibc
+import LinuxSystem
+import Synchronization
 
 /// What goes to the user: results on standard output, everything else on standard error.
 struct Output: Sendable {
@@ -7,7 +9,14 @@ struct Output: Sendable {
     var isQuiet = false
     var isVerbose = false
 
-    func line(_ text: String) { Output.write(text + "\n", to: 1) }
+    /// What became of results that could not be written; shared by all copies.
+    let trouble = WriteTrouble()
+
+    func line(_ text: String) { result(text + "\n") }
+
+    private func result(_ text: String) {
+        if let error = Output.write(text, to: 1) { trouble.note(error) }
+    }
 
     func warning(_ text: String) { if !isQuiet { Output.write("swg-ns: warning: \(text)\n", to: 2) } }
 
@@ -21,19 +30,34 @@ struct Output: Sendable {
     func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-        Output.write(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n", to: 1)
+        result(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
     }
 
     /// A reader that went away is no error of ours: EPIPE ends the writing.
-    static func write(_ text: String, to descriptor: Int32) {
+    ///
+    /// - Returns: why not all of it was written, such as a full disk.
+    @discardableResult
+    static func write(_ text: String, to descriptor: Int32) -> Errno? {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 {
                 if errno == EINTR || errno == EAGAIN { continue }
-                return
+                return errno == EPIPE ? nil : .current
             }
             bytes = bytes.dropFirst(count)
         }
+        return nil
+    }
+}
+
+/// The first failure of writing results: a script that keeps them must not take half of one for the whole.
+final class WriteTrouble: Sendable {
+    private let first = Mutex<Errno?>(nil)
+
+    func note(_ error: Errno) { first.withLock { $0 = $0 ?? error } }
+
+    var error: SystemError? {
+        first.withLock { $0 }.map { SystemError(call: "write", object: "standard output", errno: $0) }
     }
 }

@@ -30,7 +30,7 @@ extension Verb {
             }
         }
         if invocation.output.isJSON {
-            try invocation.output.json(documents)
+            try invocation.output.json(RepairReportDocument(tunnels: documents))
         } else {
             for document in documents {
                 if let error = document.error {
@@ -44,7 +44,12 @@ extension Verb {
     }
 }
 
-/// What `repair --json` prints, one per tunnel.
+/// What `repair --json` prints.
+struct RepairReportDocument: Encodable {
+    let tunnels: [RepairDocument]
+}
+
+/// One tunnel of it.
 struct RepairDocument: Encodable {
     let id: String
     /// `healthy`, `remade`, `replaced`, `collected` or `failed`.

@@ -22,7 +22,7 @@ public enum SwgNamespaceCommand {
             Output.write(Help.text(verb), to: 1)
             return 0
         case "--version", "-V", "version":
-            Output.write("swg-ns \(programVersion)\n", to: 1)
+            Output.write(version, to: 1)
             return 0
         default: break
         }
@@ -37,6 +37,8 @@ public enum SwgNamespaceCommand {
         return run(verb, Array(arguments.dropFirst()))
     }
 
+    private static let version = "swg-ns \(programVersion)\n"
+
     private static func run(_ verb: Verb, _ words: [String]) -> Int32 {
         var output = Output()
         do {
@@ -46,6 +48,10 @@ public enum SwgNamespaceCommand {
             output.isJSON = arguments.has(.json)
             output.isQuiet = arguments.has(.quiet)
             output.isVerbose = arguments.has(.verbose)
+            if arguments.has(.version) {
+                Output.write(version, to: 1)
+                return 0
+            }
             if arguments.has(.help) {
                 Output.write(Help.text(verb), to: 1)
                 return 0
@@ -56,7 +62,9 @@ public enum SwgNamespaceCommand {
             var keeper = TunnelKeeper(stateDirectory: arguments[.stateDirectory], mayUseEnvironment: true)
             let tracing = output
             keeper.trace = { tracing.trace($0) }
-            return try verb.run(Invocation(arguments: arguments, keeper: keeper, output: output))
+            let status = try verb.run(Invocation(arguments: arguments, keeper: keeper, output: output))
+            if let trouble = output.trouble.error { throw trouble }
+            return status
         } catch let error as UsageError {
             // The words could not be told apart, so `--json` is looked for among them; COMMAND may have one of its own.
             if verb.positionalBeforeCommand == nil, words.contains(Option.json.name) { output.isJSON = true }
