@@ -145,7 +145,7 @@ func hexadecimal<Number: FixedWidthInteger>(_ text: String) -> Number? {
 }
 
 /// Labels of letters, digits, `-` and `_` (and bytes beyond ASCII), RFC 1123 as resolvers take it, 253 bytes at most.
-func isHostName(_ text: String) -> Bool {
+public func isHostName(_ text: String) -> Bool {
     let name = text.utf8.last == UInt8(ascii: ".") ? text.utf8.dropLast() : text.utf8[...]
     guard (1...253).contains(name.count) else { return false }
     return name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy { label in

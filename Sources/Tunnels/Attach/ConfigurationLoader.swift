@@ -59,7 +59,7 @@ enum ConfigurationLoader {
         switch reference.place {
         case .file(let path):
             let absolute = path.hasPrefix("/") ? path : "\(directory)/\(path)"
-            key = try KeyFile.read(absolute, options)
+            key = try KeyFile.read(absolute, options, what: "\(reference.use.name)File=")
             secretPaths.append(absolute)
         case .command(let command):
             key = try KeyCommand.output(of: command, for: reference)
@@ -89,7 +89,10 @@ final class KeyFile: @unchecked Sendable {
         self.mode = mode
     }
 
-    static func read(_ path: String, _ options: PlanOptions) throws(TunnelError) -> KeyFile {
+    /// - Parameter what: what it is to its user.
+    static func read(
+        _ path: String, _ options: PlanOptions, what: String = "a configuration"
+    ) throws(TunnelError) -> KeyFile {
         do throws(SystemError) {
             // Without O_NONBLOCK a FIFO would hang us.
             let file = try FileDescriptor.open(path, O_RDONLY | O_NONBLOCK)
@@ -103,7 +106,18 @@ final class KeyFile: @unchecked Sendable {
             let capacity = min(max(status.st_size, 0), largestBytes) + 1
             return try read(from: file.rawValue, path, capacity: capacity, mode: status.st_mode & 0o7777)
         } catch {
-            throw TunnelError(error, doing: "reading a configuration", kind: .configurationFile)
+            throw TunnelError(
+                error, doing: "reading \(what)", kind: .configurationFile, cure: cure(error, path))
+        }
+    }
+
+    private static func cure(_ error: SystemError, _ path: String) -> String? {
+        // What has a detail says what to do already.
+        guard error.detail == nil else { return nil }
+        switch error.errno.rawValue {
+        case ENOENT, ENOTDIR: return "there is no such file here; look at the path"
+        case EACCES, EPERM: return "user \(geteuid()) may not read it: run swg-ns as its owner, or with sudo"
+        default: return nil
         }
     }
 

@@ -28,7 +28,9 @@ enum ContainerLookup {
         }
         if let path = find("ctr") {
             asked.append("containerd")
-            for namespace in ["k8s.io", "default", "moby"] {
+            // Without its socket ctr waits for it, ten seconds for each question.
+            let socket = getenv("CONTAINERD_ADDRESS").map { String(cString: $0) } ?? "/run/containerd/containerd.sock"
+            for namespace in ["k8s.io", "default", "moby"] where File.exists(socket) {
                 guard let table = ask(path, ["--namespace", namespace, "tasks", "list"]) else { continue }
                 if let pid = try task(name, in: table) { return pid }
             }

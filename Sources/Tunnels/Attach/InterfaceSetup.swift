@@ -21,23 +21,28 @@ enum InterfaceSetup {
     static func addAddress(
         _ address: InterfaceAddress, _ link: Link, over netlink: RouteNetlink
     ) throws(SystemError) {
-        try unlessThere { () throws(SystemError) in try netlink.addAddress(address, linkIndex: link.index) }
-    }
-
-    /// One that is there already will do: the kernel makes the same from an address of the interface.
-    static func addRoute(
-        _ prefix: IPPrefix, _ link: Link, table: UInt32, over netlink: RouteNetlink
-    ) throws(SystemError) {
-        try unlessThere { () throws(SystemError) in
-            try netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: table))
+        do throws(SystemError) {
+            try netlink.addAddress(address, linkIndex: link.index)
+        } catch {
+            guard error.errno.rawValue == EEXIST else { throw error }
         }
     }
 
-    private static func unlessThere(_ add: () throws(SystemError) -> Void) throws(SystemError) {
+    /// One of this interface that is there already will do: the kernel makes the same from an address. Another
+    /// interface's would be the way past the tunnel.
+    static func addRoute(
+        _ prefix: IPPrefix, _ link: Link, table: UInt32, over netlink: RouteNetlink
+    ) throws(SystemError) {
         do throws(SystemError) {
-            try add()
+            try netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: table))
         } catch {
             guard error.errno.rawValue == EEXIST else { throw error }
+            let isOurs = try netlink.routes().contains {
+                $0.destination == prefix && $0.table == table && $0.linkIndexes.contains(link.index)
+            }
+            guard !isOurs else { return }
+            throw error.explained(
+                "another interface has that route already: leave it out of AllowedIPs=, or use Table=off")
         }
     }
 

@@ -140,11 +140,12 @@ enum Planner {
         for word in words where !word.isEmpty {
             if let server = IPAddress(word) {
                 servers.append(server)
-            } else if word.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), word.utf8.count < 256 {
+            } else if isHostName(word), word.utf8.contains(where: { !"0123456789.".utf8.contains($0) }) {
                 domains.append(word)
             } else {
                 throw TunnelError(
-                    .usage, "\"\(printable(word))\" is neither a DNS server's address nor a search domain")
+                    .usage, "\"\(printable(word))\" is neither a DNS server's address nor a search domain",
+                    cure: "give words such as 10.0.0.1, fd00::1 or example.org, separated by commas")
             }
         }
         return (servers, domains)
