@@ -5,11 +5,19 @@ source "$(dirname "$0")/../lib/run-modes.sh"
 prepare_modes
 mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts 2>/dev/null && mount --bind /dev/pts/ptmx /dev/ptmx 2>/dev/null || true
 
+# It starts no process on its own: the kernel gives the child of a fork that was under way a Ctrl-Z that came meanwhile,
+# and forgets the `fg` that came after it (a SIGCONT with its default action leaves the set of delayed signals alone), so
+# on a busy machine such a child stays stopped, behind env(1) as well.
+mkfifo -m 666 /srv/bin/never
 cat >/srv/bin/ticker <<'TICKER'
 #!/bin/bash
 trap 'echo "size $(stty size)"' WINCH
+exec 3<>/srv/bin/never
 echo started
-while :; do echo tick; sleep 0.1; done
+while :; do
+    echo tick
+    read -r -t 0.1 -u 3 || true
+done
 TICKER
 chmod 755 /srv/bin/ticker
 
