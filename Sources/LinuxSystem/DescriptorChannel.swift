@@ -57,7 +57,9 @@ public struct DescriptorChannel: ~Copyable, Sendable {
             return try withUnsafeMutablePointer(to: &piece) { pointer throws(SystemError) -> Int? in
                 header.msg_iov = pointer
                 header.msg_iovlen = 1
-                return try systemCallUnlessBlocked("sendmsg") { sendmsg(number, &header, Int32(MSG_NOSIGNAL)) }
+                return try systemCallUnlessBlocked("sendmsg") {
+                    sendmsg(number, &header, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+                }
             }
         }
         return sent != nil
@@ -79,7 +81,9 @@ public struct DescriptorChannel: ~Copyable, Sendable {
             let count = try withUnsafeMutablePointer(to: &piece) { pointer throws(SystemError) -> Int? in
                 header.msg_iov = pointer
                 header.msg_iovlen = 1
-                return try systemCallUnlessBlocked("recvmsg") { recvmsg(number, &header, Int32(MSG_CMSG_CLOEXEC)) }
+                return try systemCallUnlessBlocked("recvmsg") {
+                    recvmsg(number, &header, Int32(MSG_CMSG_CLOEXEC | MSG_DONTWAIT))
+                }
             }
             guard let count else { return nil }
             var next = swg_cmsg_first(&header)

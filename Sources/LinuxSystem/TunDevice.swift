@@ -120,6 +120,13 @@ public struct TunDevice: ~Copyable, Sendable {
         TunDevice.interfaceName(try TunDevice.interfaceRequest(descriptor.rawValue))
     }
 
+    /// Whether the interface no longer exists. Asks by poll(2), which does not wait for the kernel's lock of all network
+    /// configuration as TUNGETIFF does.
+    public borrowing func isGone() -> Bool {
+        var entry = pollfd(fd: descriptor.rawValue, events: 0, revents: 0)
+        return poll(&entry, 1, 0) == 1 && Int32(entry.revents) & Int32(POLLERR) != 0
+    }
+
     /// Sets the MTU of an interface that is still in the calling thread's namespace under its first name. Needs
     /// CAP_NET_ADMIN. SIOCSIFMTU, netdevice(7).
     public borrowing func setMaximumTransmissionUnit(_ bytes: Int32) throws(SystemError) {

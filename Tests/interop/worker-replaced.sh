@@ -60,12 +60,11 @@ for port in 3333 1111; do
     kill -STOP "$before"
     wg set wga listen-port $port 2>refused.log &
     setting=$!
-    # It has sent the question when it waits for the answer.
-    wait_until 5 sh -c "! grep -q ep_poll /proc/$asker/wchan" || true
-    sleep 0.2
+    # It has sent the question when it waits for the answer, and for nothing else.
+    wait_until 10 grep -q poll_schedule_timeout "/proc/$asker/wchan" || true
     kill -KILL "$asker"
-    wait $setting || true
     kill -CONT "$before"
+    wait $setting || true
     wait_until 3 sh -c "p=\$(pgrep -f 'swg-engine --worker wga\$') && [ \"\$p\" != '$asker' ]" || fail "no new worker"
     [ "$before" = "$(monitor wga)" ] || fail "the monitor went with its worker"
     expect_ping a 10.0.0.2

@@ -37,6 +37,22 @@ struct ConfigurationJournal: ~Copyable {
         return file
     }
 
+    /// The monitor's part: the request in `source`, unread, becomes the first of the journal in `target`.
+    static func copyFirstRequest(
+        from source: consuming FileDescriptor, to target: borrowing FileDescriptor
+    ) throws(SystemError) {
+        var journal = ConfigurationJournal(try target.duplicate())
+        // Whoever wrote it may have left the offset at the end.
+        lseek(source.rawValue, 0, SEEK_SET)
+        var bytes = try source.readAll(limitBytes: limitBytes, object: "SWG_CONFIG_FD")
+        defer { bytes.withUnsafeMutableBytes { if let base = $0.baseAddress { explicit_bzero(base, $0.count) } } }
+        var result: Result<Void, SystemError> = .success(())
+        bytes.withUnsafeBytes { buffer in
+            result = Result { () throws(SystemError) in try journal.append(buffer) }
+        }
+        try result.get()
+    }
+
     init(_ file: consuming FileDescriptor) {
         let number = file.rawValue
         self.file = file

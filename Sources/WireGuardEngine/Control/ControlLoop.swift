@@ -37,6 +37,8 @@ final class ControlLoop {
     private var describedLines = 0
     private var boot: BootIdentity?
     private var socketsAreOpen = false
+    /// As the monitor has said last.
+    private var linkIsUp = false
     private var armed: BootTime?
     private var reportedTimestamp = TAI64N.zero
     private var keyHash = InlineArray<4, UInt64>(repeating: 0)
@@ -104,13 +106,32 @@ final class ControlLoop {
         afterWork()
     }
 
-    /// Takes the port, also before the interface is up: whoever starts the engine hears at once that it is taken.
-    func takePort() -> Errno? {
+    /// Takes the port before the interface is up: whoever starts the engine hears at once that it is taken. A later
+    /// worker without it serves all the same, or nobody could give the device another.
+    func takeFirstPort() -> Errno? {
+        let refusal = takePort()
+        return portOfBefore == 0 ? refusal : nil
+    }
+
+    /// What an earlier worker had bound; 0 for none. A random port stays.
+    private var portOfBefore: UInt16 {
+        UInt16(truncatingIfNeeded: shared.facts.pointee.port.load(ordering: .relaxed))
+    }
+
+    private func takePort() -> Errno? {
         if socketsAreOpen { return nil }
-        // A random port of an earlier worker stays.
-        let kept = UInt16(truncatingIfNeeded: shared.facts.pointee.port.load(ordering: .relaxed))
-        let port = device.listenPort != 0 ? device.listenPort : kept
+        let port = device.listenPort != 0 ? device.listenPort : portOfBefore
         return openSockets(port: port, mark: device.firewallMark)
+    }
+
+    /// A device whose port was taken while the interface came up stays down: another port, and it tries again.
+    private func followLink() {
+        let isUp = device.record.pointee.isUp.load(ordering: .relaxed)
+        if linkIsUp, !isUp {
+            goUp()
+        } else if !linkIsUp, isUp {
+            goDown()
+        }
     }
 
     /// The monitor has seen that the interface is up. Never assumed before: what is staged while it seems up would be
@@ -176,12 +197,8 @@ final class ControlLoop {
             case .link:
                 let mtu = Int(truncatingIfNeeded: min(notice.first, 65535))
                 if mtu > 0 { device.record.pointee.maximumTransmissionUnit.store(mtu, ordering: .relaxed) }
-                let isUp = device.record.pointee.isUp.load(ordering: .relaxed)
-                if notice.second == 1, !isUp {
-                    goUp()
-                } else if notice.second == 0, isUp {
-                    goDown()
-                }
+                linkIsUp = notice.second == 1
+                followLink()
             case .routes:
                 let change = RouteChange(words: (notice.first, notice.second, notice.third))
                 device.clearSources { change.concerns($0) }
@@ -299,6 +316,7 @@ extension ControlLoop: UAPIRequestHandler {
         let refusal = applyToDevice(change)
         if socketsAreOpen { device.listenPort = boundPort }
         keep(change, endsSecret: endsSecret)
+        if change.listenPort != nil { followLink() }
         afterWork()
         return refusal
     }

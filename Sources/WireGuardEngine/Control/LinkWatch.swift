@@ -75,7 +75,7 @@ final class LinkWatch {
     }
 
     /// Reads all that has come; what it amounts to.
-    func drain() -> News {
+    func drain() -> [News] {
         var linkMayHaveChanged = false
         let linksWereLost = drain(links) { _, body in
             // The index alone: several namespaces may have a link with it, but few. Any, when ours is unknown.
@@ -85,15 +85,15 @@ final class LinkWatch {
         }
         var changes: [RouteChange] = []
         let changesWereLost = drain(routes) { type, body in
-            guard let change = RouteChange(messageType: type, body: body), !changes.contains(change) else { return }
+            guard changes.count <= LinkWatch.maximumRouteChanges,
+                let change = RouteChange(messageType: type, body: body), !changes.contains(change)
+            else { return }
             changes.append(change)
         }
         if changesWereLost || changes.count > LinkWatch.maximumRouteChanges { changes = [.unknown] }
-        if linkMayHaveChanged || linksWereLost {
-            let news = refresh()
-            if case .nothing = news {} else { return news }
-        }
-        return changes.isEmpty ? .nothing : .routesChanged(changes)
+        var news: [News] = changes.isEmpty ? [] : [.routesChanged(changes)]
+        if linkMayHaveChanged || linksWereLost { news.append(refresh()) }
+        return news
     }
 
     /// Every message of one socket; whether some were lost (ENOBUFS), so that anything may have changed.

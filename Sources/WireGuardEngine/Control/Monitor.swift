@@ -13,8 +13,10 @@ import Synchronization
 /// something is due.
 ///
 /// It ends, with the worker, when: it is told to (SIGTERM, SIGINT), the UAPI socket's file is removed, the TUN or
-/// its namespace is gone, or SWG_LIFE_FD ends. It does not end because a worker died; after ten deaths without
-/// an authenticated packet in between it waits longer and longer before the next.
+/// its namespace is gone, or SWG_LIFE_FD ends; and at the start, when the first configuration is refused or no
+/// worker comes to serve it. Once one has served, no worker ends the monitor: not by dying, nor by what it says or
+/// does not read, nor because there is no memory, process or descriptor for the next one now. After ten deaths
+/// without an authenticated packet in between it waits longer and longer before the next.
 final class Monitor {
     private enum Token: UInt64 {
         case signals, worker, channel, life, link, listener, timer, machine
@@ -30,7 +32,7 @@ final class Monitor {
     private var configurationLock = ConfigurationLock()
     private let state: FileDescriptor
     private let shared: SharedState
-    private let executable: FileDescriptor
+    private let start: WorkerStart
     private let signals: SignalDescriptor
     private let poll: EventPoll
     private let timer: TimerDescriptor
@@ -42,10 +44,10 @@ final class Monitor {
     private let readiness: Readiness
 
     private var worker: ChildProcess?
-    private var channel: DescriptorChannel?
-    private var sockets: UDPSocketPair?
-    private var oldSockets: UDPSocketPair?
-    private var socketSerial: UInt32 = 0
+    private var channel: WorkerChannel?
+    private var sockets = SocketExchange()
+    /// A worker has served: the engine runs, whatever becomes of the next ones.
+    private var hasServed = false
 
     private var deaths = RestartBackOff()
     private var restartAt: BootTime?
@@ -61,7 +63,7 @@ final class Monitor {
         self.options = options
         self.readiness = readiness
         log = EngineLog(level: options.level, name: options.name)
-        signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP, Monitor.removalSignal])
+        signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP, SIGIO, Monitor.removalSignal])
         poll = try EventPoll()
         timer = try TimerDescriptor()
         if let number = options.tun {
@@ -91,39 +93,23 @@ final class Monitor {
         shared = try SharedState(state.rawValue, byteCount: SharedState.headerBytes)
         configuration = try ConfigurationJournal.create()
         if let number = options.configuration {
-            try Monitor.copyFirstRequest(from: FileDescriptor(owning: number), to: configuration)
+            try ConfigurationJournal.copyFirstRequest(from: FileDescriptor(owning: number), to: configuration)
         }
-        executable = try FileDescriptor.open("/proc/self/exe", O_PATH)
+        start = try WorkerStart(options, log: log)
         floors = TimestampFloors(stateDirectory: options.stateDirectory)
         link = try? LinkWatch(tun: tun.descriptor.rawValue)
         if link == nil { log.verbose("the interface's MTU and state are not watched: no rtnetlink socket") }
     }
 
-    /// Into the journal, unread.
-    private static func copyFirstRequest(
-        from source: consuming FileDescriptor, to target: borrowing FileDescriptor
-    ) throws(SystemError) {
-        let copy = try target.duplicate()
-        var journal = ConfigurationJournal(copy)
-        // Whoever wrote it may have left the offset at the end.
-        lseek(source.rawValue, 0, SEEK_SET)
-        var bytes = try source.readAll(limitBytes: 64 << 20, object: "SWG_CONFIG_FD")
-        defer { bytes.withUnsafeMutableBytes { if let base = $0.baseAddress { explicit_bzero(base, $0.count) } } }
-        var result: Result<Void, SystemError> = .success(())
-        bytes.withUnsafeBytes { buffer in
-            result = Result { () throws(SystemError) in try journal.append(buffer) }
-        }
-        try result.get()
-    }
-
     /// Serves until the end; the exit status.
     func run() throws(SystemError) -> Int32 {
+        defer { socket.remove() }
         try poll.add(signals.descriptor.rawValue, .readable, token: Token.signals.rawValue)
         try poll.add(timer.descriptor.rawValue, .readable, token: Token.timer.rawValue)
         // Edge: one wake-up for each client, however long the worker takes to accept it.
         try poll.add(socket.descriptor.rawValue, [.readable, .edgeTriggered], token: Token.listener.rawValue)
         if life >= 0 { try poll.add(life, .readable, token: Token.life.rawValue) }
-        if options.tunLayout == nil { try watchLink() }
+        if options.tunLayout == nil { watchLink() }
         machine = try? MachineCopyWatch()
         if let number = machine?.descriptor { try poll.add(number, .readable, token: Token.machine.rawValue) }
         socket.watchRemoval(signal: Monitor.removalSignal)
@@ -138,20 +124,21 @@ final class Monitor {
             try runTimers()
         }
         worker.take()?.kill()
-        socket.remove()
         return ending ?? 0
     }
 
     private func handle(_ token: Token) throws(SystemError) {
         switch token {
         case .signals: try handleSignals()
-        case .worker: try workerEnded()
-        case .channel: try handleRecords()
+        case .worker: workerMayHaveEnded()
+        case .channel:
+            handleRecords(limit: WorkerChannel.receiveSlice)
+            tellWorker { $0.tellOwed() }
         case .life: handleLife()
-        case .link: handleLink()
+        case .link: for news in link?.drain() ?? [] { handle(news) }
         case .listener: stall.clientWaits(at: .now)
         case .machine:
-            if machine?.drain() == true { sendToWorker(MonitorRecord(.machineCopied)) }
+            if machine?.drain() == true { tellWorker { $0.tellMachineCopied() } }
         case .timer: timer.drain()
         }
     }
@@ -160,7 +147,8 @@ final class Monitor {
         while let signal = try signals.next() {
             switch signal {
             case SIGTERM, SIGINT: end(0, "signal \(signal)")
-            case Monitor.removalSignal:
+            // SIGIO takes its place when no more of it may wait: RLIMIT_SIGPENDING, fcntl(2).
+            case Monitor.removalSignal, SIGIO:
                 if !socket.fileIsThere() { end(0, "\(socket.path) was removed") }
             // A terminal that closes does not end a daemon that it started.
             default: if options.isForeground { end(0, "signal \(signal)") }
@@ -175,29 +163,29 @@ final class Monitor {
     }
 
     /// From now on; and the first look at it.
-    private func watchLink() throws(SystemError) {
+    private func watchLink() {
         if isLinkWatched { return }
         isLinkWatched = true
         if let link {
-            for number in link.descriptors { try poll.add(number, .readable, token: Token.link.rawValue) }
-            if case .gone = link.refresh() { return tell(.gone) }
+            do throws(SystemError) {
+                for number in link.descriptors { try poll.add(number, .readable, token: Token.link.rawValue) }
+            } catch {
+                log.error("\(error): the interface's MTU and state are not watched")
+            }
+            if case .gone = link.refresh() { return handle(.gone) }
         }
         tellLink()
     }
 
-    private func handleLink() { tell(link?.drain()) }
+    /// What is known of the interface. One that cannot be asked about is taken to be up, with the MTU of before.
+    private func tellLink() { handle(.linkChanged(link?.state ?? LinkWatch.State(mtu: 0, isUp: true))) }
 
-    private func tell(_ news: LinkWatch.News?) {
+    private func handle(_ news: LinkWatch.News) {
         switch news {
-        case .linkChanged(let state):
-            sendToWorker(MonitorRecord(.link, first: UInt64(state.mtu), second: state.isUp ? 1 : 0))
-        case .routesChanged(let changes):
-            for change in changes {
-                let (first, second, third) = change.words
-                sendToWorker(MonitorRecord(.routes, first: first, second: second, third: third))
-            }
+        case .linkChanged(let state): tellWorker { $0.tellLink(state) }
+        case .routesChanged(let changes): tellWorker { $0.tellRoutes(changes) }
         case .gone: end(0, "the interface is gone")
-        case .nothing, nil: break
+        case .nothing: break
         }
     }
 
@@ -211,35 +199,50 @@ final class Monitor {
     private func startWorker() throws(SystemError) {
         let (ours, theirs) = try DescriptorChannel.makePair()
         let channelForWorker = FileDescriptor(owning: theirs)
-        channel = DescriptorChannel(owning: FileDescriptor(owning: ours))
-        var spawn = Spawn(
-            .descriptor(executable.rawValue), arguments: ["swg-engine", Worker.marker, options.name],
-            environment: ["LOG_LEVEL=\(options.levelName)", "SWIFT_BACKTRACE=enable=no"]
-                + (options.tunLayout.map { ["SWG_TUN_LAYOUT=\($0.text)"] } ?? []))
-        spawn.descriptors = Worker.descriptors(
+        let fresh = WorkerChannel(DescriptorChannel(owning: FileDescriptor(owning: ours)))
+        // Closing it ends this, too.
+        try poll.add(ours, .readable, token: Token.channel.rawValue)
+        let child = try start.start(
             tun: tun.descriptor.rawValue, listener: socket.descriptor.rawValue, channel: channelForWorker.rawValue,
             configuration: configuration.rawValue, state: state.rawValue)
-        spawn.directory = "/"
-        let child = try startConfined(spawn)
-        try poll.add(ours, .readable, token: Token.channel.rawValue)
-        try poll.add(child.process.descriptor.rawValue, .readable, token: Token.worker.rawValue)
+        do throws(SystemError) {
+            try poll.add(child.process.descriptor.rawValue, .readable, token: Token.worker.rawValue)
+        } catch {
+            child.kill()
+            throw error
+        }
         worker = consume child
+        channel = consume fresh
         stall.workerStarts(configurationBytes: configurationBytes, at: .now)
         if isLinkWatched { tellLink() }
     }
 
-    /// What is known of the interface. One that cannot be asked about is taken to be up, with the MTU of before.
-    private func tellLink() { tell(.linkChanged(link?.state ?? LinkWatch.State(mtu: 0, isUp: true))) }
-
-    /// A worker may die between its question and our answer, as often as it likes: that is told by its process, and
-    /// never ends the monitor. One that lives and did not hear us asks until it is replaced.
-    private func sendToWorker(_ record: MonitorRecord, descriptors: [Int32] = []) {
+    /// Another after one that died. What this machine has not got now it may have in a second.
+    private func startAnotherWorker() {
         do throws(SystemError) {
-            if try channel?.send(record, descriptors: descriptors) == false {
-                log.verbose("the worker does not read what the monitor says")
-            }
+            try startWorker()
         } catch {
-            log.verbose("the worker is gone: \(error)")
+            deaths.count(authenticated: shared.facts.pointee.authenticated.load(ordering: .relaxed))
+            log.error("no new worker yet: \(error)")
+            restartAt = BootTime.now.advanced(byNanoseconds: deaths.waitNanoseconds ?? 1_000_000_000)
+        }
+    }
+
+    /// Watches for room as long as something is owed. Without that watch it is told with the worker's next record.
+    private func tellWorker(_ tell: (inout WorkerChannel) -> Void) {
+        guard var open = channel.take() else { return }
+        let owedBefore = open.owesNews
+        tell(&open)
+        if open.owesNews != owedBefore {
+            let interest: EventPoll.Interest = open.owesNews ? [.readable, .writable] : .readable
+            try? poll.modify(open.descriptor, interest, token: Token.channel.rawValue)
+        }
+        channel = consume open
+    }
+
+    private func answerWorker(_ record: MonitorRecord, descriptors: [Int32] = []) {
+        if channel?.answer(record, descriptors: descriptors) == false {
+            log.verbose("the worker does not hear what it has asked for")
         }
     }
 
@@ -250,76 +253,64 @@ final class Monitor {
         return UInt64(clamping: status.st_blocks) &* 512
     }
 
-    /// As a user of its own where that is possible; else as ours.
-    private func startConfined(_ plan: Spawn) throws(SystemError) -> ChildProcess {
-        guard geteuid() == 0 else { return try plan.start() }
-        var spawn = plan
-        // Our pid is unique among the tunnels of this pid namespace, and so is the worker's user: one that was taken
-        // over cannot reach the others.
-        let own = uid_t(0x6a00_0000) + uid_t(UInt32(getpid()) & 0x00ff_ffff)
-        spawn.identity = (own, own)
+    private func workerMayHaveEnded() {
+        let ended: ChildProcess.Ending
         do throws(SystemError) {
-            return try spawn.start()
+            guard let ending = try worker?.poll() else { return }
+            ended = ending
         } catch {
-            // A user namespace that maps one user only, or a program file that only root may execute.
-            log.verbose("the worker has no user of its own: \(error)")
-            return try plan.start()
+            log.error("\(error)")
+            ended = .exited(1)
         }
-    }
-
-    private func workerEnded() throws(SystemError) {
-        guard let ended = try worker?.poll() else { return }
-        // Its last words may still be in the channel.
-        try handleRecords()
-        if let number = worker?.process.descriptor.rawValue { try poll.remove(number) }
+        // Its last words may still be in the channel, and no more than a queue holds.
+        handleRecords(limit: 4096)
         worker = nil
         channel = nil
         if ending != nil { return }
-        switch ended {
-        case .exited(Worker.tunGoneStatus): return end(0, "the interface is gone")
-        case .exited(Worker.refusedStatus):
-            return end(1, "the configuration was refused")
-        default: break
+        if ended == .exited(Worker.tunGoneStatus), tun.isGone() {
+            return end(0, "the interface is gone")
         }
+        if !hasServed, ended == .exited(Worker.refusedStatus) { return end(1, "the configuration was refused") }
         log.error("the worker ended (\(ended)); starting another")
         deaths.count(authenticated: shared.facts.pointee.authenticated.load(ordering: .relaxed))
-        guard let wait = deaths.waitNanoseconds else { return try startWorker() }
+        guard let wait = deaths.waitNanoseconds else { return startAnotherWorker() }
+        if !hasServed {
+            readiness.fail("the worker does not start: \(ended)")
+            return end(1, "the worker does not start")
+        }
         log.error("\(deaths.count) deaths without a packet from a peer: waiting \(wait / 1_000_000_000) s")
         restartAt = BootTime.now.advanced(byNanoseconds: wait)
     }
 
-    private func handleRecords() throws(SystemError) {
-        var descriptors: [Int32] = []
-        while true {
-            guard let received = try channel?.receiveRecord(descriptors: &descriptors) else { return }
-            // The worker has none to give.
-            for number in descriptors { close(number) }
-            switch received {
-            case .nothing: return
+    private func handleRecords(limit: Int) {
+        for _ in 0..<limit {
+            switch channel?.receive() {
+            case .nothing, nil: return
             case .ended:
-                // The process follows; its descriptor tells how it ended.
+                // One that is not about to end, but has said that it will say nothing more, is of no use.
                 channel = nil
+                _ = try? worker?.process.send(SIGKILL)
                 return
-            case .record(let record): try handle(record)
+            case .record(let record): handle(record)
             }
         }
     }
 
-    private func handle(_ record: MonitorRecord) throws(SystemError) {
+    private func handle(_ record: MonitorRecord) {
         switch MonitorRecord.Kind(rawValue: record.kind) {
         case .openSockets: openSockets(record)
-        case .socketsTaken: if record.serial == socketSerial { oldSockets = nil }
-        case .closeSockets:
-            sockets = nil
-            oldSockets = nil
+        case .socketsTaken: sockets.wasTaken(serial: record.serial)
+        case .closeSockets: sockets.close()
         case .ready:
             stall.workEnded()
             if record.first != 0 { configurationLock.wasRefused(log) }
+            hasServed = true
             readiness.succeed()
             log.verbose("ready")
-            try watchLink()
+            watchLink()
         case .refused:
             let errno = Errno(Int32(truncatingIfNeeded: record.first))
+            if hasServed { return log.error("a new worker refused the configuration: \(errno)") }
             readiness.fail("the configuration was refused: \(errno)")
             end(1, "the configuration was refused")
         case .requestBegins: stall.requestBegins(lines: record.first, at: .now)
@@ -327,49 +318,21 @@ final class Monitor {
             stall.workEnded()
             configurationLock.follow(configuration, log)
         case .timestampSent: floors.raise(record)
-        case .keyChanged: sendToWorker(floors.floor(for: record))
+        case .keyChanged: answerWorker(floors.floor(for: record))
         case .interfaceIndex: answerInterfaceIndex(record)
         default: log.error("the worker sent a record of kind \(record.kind)")
         }
     }
 
-    // MARK: sockets
-
-    /// Both families on one port with one mark. The pair in use lives until the worker has taken the new one; a
-    /// worker that only wants what is there already gets it again.
     private func openSockets(_ record: MonitorRecord) {
-        let port = UInt16(truncatingIfNeeded: record.first)
-        let mark = UInt32(truncatingIfNeeded: record.second)
         do throws(SystemError) {
-            // Who died before it took the new pair is followed by one that wants the old again.
-            if port != 0, oldSockets?.port == port { exchangeSockets() }
-            // A port of its own cannot be bound twice: same port, so only the mark can differ.
-            if let present = sockets?.port, port == present {
-                try sockets?.setMark(mark)
-            } else {
-                let fresh = try UDPSocketPair.open(port: port, mark: mark)
-                oldSockets = sockets.take()
-                sockets = consume fresh
-            }
-            socketSerial &+= 1
-            guard let pair = sockets.take() else { return }
-            let answer = MonitorRecord(
-                .sockets, first: 0, second: UInt64(pair.port),
-                third: (pair.ipv4 >= 0 ? MonitorRecord.ipv4Flag : 0) | (pair.ipv6 >= 0 ? MonitorRecord.ipv6Flag : 0),
-                serial: socketSerial)
-            let numbers = [pair.ipv4, pair.ipv6].filter { $0 >= 0 }
-            sockets = consume pair
-            sendToWorker(answer, descriptors: numbers)
+            let offer = try sockets.open(
+                port: UInt16(truncatingIfNeeded: record.first), mark: UInt32(truncatingIfNeeded: record.second))
+            answerWorker(offer.answer, descriptors: offer.descriptors)
         } catch {
             log.error("\(error)")
-            sendToWorker(MonitorRecord(.sockets, first: UInt64(error.errno.rawValue)))
+            answerWorker(MonitorRecord(.sockets, first: UInt64(error.errno.rawValue)))
         }
-    }
-
-    private func exchangeSockets() {
-        let newer = sockets.take()
-        sockets = oldSockets.take()
-        oldSockets = consume newer
     }
 
     private func answerInterfaceIndex(_ record: MonitorRecord) {
@@ -377,7 +340,7 @@ final class Monitor {
         let index = withUnsafeBytes(of: &record.hash) { bytes in
             if_nametoindex(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
         }
-        sendToWorker(MonitorRecord(.interfaceIndex, first: UInt64(index)))
+        answerWorker(MonitorRecord(.interfaceIndex, first: UInt64(index)))
     }
 
     // MARK: time
@@ -386,7 +349,7 @@ final class Monitor {
         let now = BootTime.now
         if let due = restartAt, due <= now {
             restartAt = nil
-            try startWorker()
+            startAnotherWorker()
         }
         if stall.isClientWaiting, (try? waitReadable(socket.descriptor.rawValue, milliseconds: 0)) != true {
             stall.backlogIsEmpty()
@@ -394,7 +357,7 @@ final class Monitor {
         if let due = stall.deadline, worker != nil, due <= now {
             log.error("the worker does not answer: replacing it")
             stall.replaced(at: now)
-            _ = try worker?.process.send(SIGKILL)
+            _ = try? worker?.process.send(SIGKILL)
         }
         let stallDue = worker == nil ? nil : stall.deadline
         try timer.arm(at: [restartAt, stallDue].compactMap { $0 }.min())

@@ -8,14 +8,18 @@ import WireGuardCrypto
 ///
 /// A file per key, named after the hash of its public half, in the state directory; where that cannot be written
 /// the floor lasts as long as the monitor. The monitor writes it when a worker says that it sent an initiation,
-/// and reads it when one says that it has a key.
+/// and reads it when one says that it has a key. A worker that was taken over could name keys without end: only so many
+/// files are made.
 struct TimestampFloors: ~Copyable {
     private static let byteCount = 12
+    /// Keys that one engine will ever have, and then some.
+    private static let newFileLimit = 1000
 
     /// Its descriptor, -1 without.
     private let directory: Int32
     private var last = TAI64N.zero
     private var lastName = ""
+    private var newFiles = 0
 
     /// `$SWG_STATE_DIR/tai64n`, or `/run/swg-ns/tai64n`.
     init(stateDirectory: String?) {
@@ -37,7 +41,11 @@ struct TimestampFloors: ~Copyable {
         let value = last
         withUnsafeMutableBytes(of: &bytes) { room in if let base = room.baseAddress { value.write(to: base) } }
         guard directory >= 0 else { return }
-        let number = openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        var number = openat(directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+        if number < 0, errno == ENOENT, newFiles < Self.newFileLimit {
+            newFiles += 1
+            number = openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        }
         guard number >= 0 else { return }
         // Twelve bytes in one page are replaced at once for any reader.
         _ = pwrite(number, &bytes, Self.byteCount, 0)

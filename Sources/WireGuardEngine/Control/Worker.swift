@@ -99,7 +99,7 @@ enum Worker {
             device: device, monitor: monitor, places: places, wake: wakeControl, wakeTransmit: wakeTransmit,
             listener: Handed.listener.rawValue, shared: shared,
             journal: ConfigurationJournal(FileDescriptor(owning: Handed.configuration.rawValue)), boot: boot, log: log)
-        if let refusal = control.restore() ?? control.takePort() {
+        if let refusal = control.restore() ?? control.takeFirstPort() {
             monitor.tell(MonitorRecord(.refused, first: UInt64(refusal.rawValue)))
             _exit(refusedStatus)
         }
