@@ -11,7 +11,7 @@ step=12
 # An emulated processor takes seconds for each.
 [ "${SWG_SLOWNESS:-1}" = 1 ] || step=$((step * 5))
 
-settled() {
+is_as_before() {
     inventory >"$test_folder/after"
     cmp -s "$test_folder/before" "$test_folder/after"
 }
@@ -34,7 +34,7 @@ for mode in root rootless; do
     for point in $points; do
         traced -o /dev/null -e "inject=$point" 2>/dev/null || true
         # The command of the default level may live on, without a way out, until it ends.
-        wait_until 6 settled || {
+        wait_until 6 is_as_before || {
             echo "killed at $point"
             same_inventory "$test_folder/before" "$test_folder/after"
         }
