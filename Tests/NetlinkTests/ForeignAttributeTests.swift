@@ -140,6 +140,23 @@ struct ForeignAttributeTests {
         #expect(reply(RTM_NEWRULE, Array(ofRule.dropLast()), RoutingRule.init) == nil)
     }
 
+    @Test func `a kernel without IPv6 answers a question about it with IPv4: nothing is counted twice`() throws {
+        let peer = ScriptedPeer { request in
+            let payload: [UInt8]
+            switch request.type {
+            case RTM_GETADDR: payload = [2, 24, 0, 0, 7, 0, 0, 0] + attribute(Int(IFA_LOCAL), [10, 0, 0, 1])
+            case RTM_GETROUTE: payload = [2, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0]
+            default: payload = [2, 0, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0]
+            }
+            return [netlinkMessage(request.type - 2, sequence: request.sequence, payload), done(request)]
+        }
+        let route = RouteNetlink(peer.socket())
+        #expect(try route.addresses().count == 1)
+        #expect(try route.addresses(linkIndex: 8).isEmpty)
+        #expect(try route.routes().count == 1)
+        #expect(try route.rules().count == 1)
+    }
+
     @Test(arguments: [EINVAL, EOPNOTSUPP])
     func `a kernel that refuses the removal flag after all gets the old way`(errno: Int32) throws {
         let first = try #require(PublicKey(bytes: key(1)))

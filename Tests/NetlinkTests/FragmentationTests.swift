@@ -77,6 +77,7 @@ struct FragmentationTests {
         #expect(device.owner == wanted)
         #expect(device.replacePeersCount == 1, "REPLACE_PEERS is said once")
         #expect(device.replaceAllowedIPsCount.values.allSatisfy { $0 == 1 }, "REPLACE_ALLOWEDIPS is said once per peer")
+        #expect(device.endpointCount.values.allSatisfy { $0 == 1 }, "said again it would undo roaming")
     }
 
     @Test(arguments: [(2000, 65), (1, 130_560), (40, 53), (2000, 0), (1, 0), (0, 0), (1500, 1)])
@@ -128,6 +129,7 @@ struct FragmentationTests {
         let counters = try #require(status?.peers[first])
         #expect(counters.receivedBytes == 1 << 40 && counters.sentBytes == 2)
         #expect(counters.lastHandshake == WallTime(seconds: 1_700_000_000, nanoseconds: 5))
+        #expect(status?.peers[second]?.lastHandshake == nil && status?.peers[second]?.receivedBytes == 0)
         #expect(status?.configuration.peers.map(\.presharedKey) == [nil, nil])
         #expect(status?.configuration.privateKey == nil, "all zeros are no key")
     }

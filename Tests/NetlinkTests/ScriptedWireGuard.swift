@@ -35,6 +35,7 @@ final class ScriptedWireGuard: @unchecked Sendable {
     /// What was set more than once although it must be said once.
     var replacePeersCount = 0
     var replaceAllowedIPsCount: [PublicKey: Int] = [:]
+    var endpointCount: [PublicKey: Int] = [:]
 
     func answer(_ request: ScriptedPeer.Request) -> [[UInt8]] {
         switch (request.type, request.command) {
@@ -102,7 +103,9 @@ final class ScriptedWireGuard: @unchecked Sendable {
         for item in all {
             switch item.type {
             case 2: peers[key]?.presharedKey = Array(item.value)
-            case 4: peers[key]?.endpoint = Array(item.value)
+            case 4:
+                peers[key]?.endpoint = Array(item.value)
+                endpointCount[key, default: 0] += 1
             case 5: peers[key]?.keepalive = number(item.value)
             case 9:
                 for allowed in Wire.attributes(item.value) {
@@ -163,7 +166,8 @@ final class ScriptedWireGuard: @unchecked Sendable {
                 attribute(1, key.bytes) + attribute(2, peer.presharedKey)
                 + (peer.endpoint.isEmpty ? [] : attribute(4, peer.endpoint))
                 + attribute(5, littleEndian(UInt16(peer.keepalive)))
-                + attribute(6, littleEndian(peer.handshakeSeconds) + littleEndian(UInt64(5)))
+                + attribute(
+                    6, littleEndian(peer.handshakeSeconds) + littleEndian(UInt64(peer.handshakeSeconds == 0 ? 0 : 5)))
                 + attribute(7, littleEndian(peer.received)) + attribute(8, littleEndian(UInt64(2)))
             var list: [UInt8] = []
             for prefix in byPeer[key] ?? [] {
