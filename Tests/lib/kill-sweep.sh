@@ -5,10 +5,10 @@
 # thread, so a point is a call's name and its how-manieth. What changes something is killed at always: between two
 # such calls the system's state is the same. Of the others every 13th, from a random start; all with SWG_FULL.
 # SWG_SHARD=K/N takes the points K, K+N … only, to share a full sweep among several boxes. Where the processor is
-# emulated a random tenth of them is taken, with SWG_FULL a third.
+# emulated a random twentieth of them is taken, with SWG_FULL a third.
 shards=1
 if [ "${SWG_SLOWNESS:-1}" -gt 1 ] && [ -z "${SWG_SHARD:-}" ]; then
-    shards=$([ -n "${SWG_FULL:-}" ] && echo 3 || echo 10)
+    shards=$([ -n "${SWG_FULL:-}" ] && echo 3 || echo 20)
     SWG_SHARD=$((RANDOM % shards + 1))/$shards
 fi
 changing='^(write|writev|pwrite64|ftruncate|sendto|sendmsg|mkdir|mkdirat|rmdir|rename|renameat2?|unlink|unlinkat|link|linkat|symlink|symlinkat|ioctl|mount|umount2|move_mount|unshare|setns|clone3?|v?fork|execve|execveat|bind|listen|connect|flock|fchmod|chmod|fchown|kill|pidfd_send_signal|dup2|dup3)$'

@@ -14,5 +14,5 @@ for bundle in "$tests"/../.build/tests/release/*.xctest; do [ ! -x "$bundle" ] |
 # The machine has a /run of its own: begin where it sees the same folder.
 cd "$tests"
 status=0
-"$tests/lib/vm/boot" -t "$([ -n "${SWG_FULL:-}" ] && echo 7200 || echo 1000)" "$tests/lib/vm/run-guest" || status=$?
+"$tests/lib/vm/boot" -t "$([ -n "${SWG_FULL:-}" ] && echo 7200 || echo 1500)" "$tests/lib/vm/run-guest" || status=$?
 [ $status = 0 ] || fail "the virtual machine's status is $status"
