@@ -20,6 +20,15 @@ import Tunnels
         #expect(try source(allowed) == .pool(directory: "/etc/wireguard/egress.d"))
     }
 
+    @Test func `a pod's name is no wish unless byName says so`() throws {
+        #expect(try source(allowed, arguments: "K8S_POD_NAME=team-pod") == .pool(directory: "/etc/wireguard/egress.d"))
+    }
+
+    @Test func `beside one file, a name is a file of its folder`() throws {
+        let changes = allowed.merging(["configDir": nil, "config": .string("/srv/wg/own.conf")]) { $1 }
+        #expect(try source(changes, arguments: "SWG_CONFIG=team-a") == .file("/srv/wg/team-a.conf"))
+    }
+
     @Test func `a wish is refused where choice is off, never passed over`() {
         let error = #expect(throws: PluginError.self) { try source(arguments: "SWG_CONFIG=team-a") }
         #expect(error?.code == 7)

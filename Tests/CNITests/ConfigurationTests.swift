@@ -157,7 +157,8 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
 
     @Test func `nothing asked for is nothing refused`() throws {
         let read = try read([
-            "portMappings": .array([]), "mac": .string(""), "bandwidth": .null, "aliases": .object(["n": .array([])]),
+            "portMappings": .array([]), "mac": .string("00:00:00:00:00:00"), "bandwidth": .null,
+            "aliases": .object(["n": .array([])]),
         ])
         #expect(read == RuntimeConfiguration())
     }

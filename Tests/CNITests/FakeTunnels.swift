@@ -18,6 +18,8 @@ final class FakeTunnels: TunnelService {
         var pool = PoolStatus(total: 2, free: 1, unusable: [])
         var phases: [TunnelID: TunnelSummary.Phase] = [:]
         var detachErrors: [TunnelError] = []
+        var fileAddresses = ["10.7.0.2/32"]
+        var fileDNS = ["10.7.0.1"]
         var recordFailure = TunnelError(.notFound, "no such tunnel")
     }
 
@@ -31,12 +33,15 @@ final class FakeTunnels: TunnelService {
         var request = request
         if let assign = request.assignAddresses { request.addresses = try assign() }
         let kept = request
-        state.withLock { $0.attached[owner.tunnelID] = kept }
+        let file = state.withLock { state in
+            state.attached[owner.tunnelID] = kept
+            return (addresses: state.fileAddresses, dns: state.fileDNS)
+        }
         return AttachReport(
             id: owner.tunnelID, interface: request.interface, backend: .userspace, publicKey: key,
-            addresses: request.addresses ?? [InterfaceAddress("10.7.0.2/32")].compactMap { $0 },
+            addresses: request.addresses ?? file.addresses.compactMap { InterfaceAddress($0) },
             routes: [.everythingIPv4],
-            mtu: 1420, dnsServers: (request.dns ?? ["10.7.0.1"]).compactMap { IPAddress($0) }, searchDomains: [],
+            mtu: 1420, dnsServers: (request.dns ?? file.dns).compactMap { IPAddress($0) }, searchDomains: [],
             warnings: [],
             notices: [])
     }
@@ -120,13 +125,14 @@ final class DelegateFolder {
 
 func makeCall(
     _ verb: Verb, _ input: [UInt8], _ tunnels: FakeTunnels, path: String = "/nowhere", container: String = "c1",
-    netns: String = "/run/netns/none", arguments: String = ""
+    netns: String = "/run/netns/none", arguments: String = "", more: [String: String] = [:]
 ) throws -> PluginCall {
-    let variables = [
+    let usual = [
         "CNI_COMMAND": verb.rawValue, "CNI_CONTAINERID": container, "CNI_NETNS": netns, "CNI_IFNAME": "eth0",
         "CNI_PATH": path,
         "CNI_ARGS": arguments, "PATH": "/usr/bin:/bin",
     ]
+    let variables = usual.merging(more) { $1 }
     return PluginCall(
         environment: try PluginEnvironment(variables), variables: variables, input: input, tunnels: { _ in tunnels },
         log: { _ in })

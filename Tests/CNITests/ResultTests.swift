@@ -53,6 +53,14 @@ import Testing
         #expect(after.contains(#""x":[1]"#))
     }
 
+    @Test func `our own domain comes before an earlier plugin's`() throws {
+        var own = result
+        own.dns.domain = "ours"
+        let before = JSONValue.object(["dns": .object(["domain": .string("theirs")])])
+        #expect(try own.encoded(.v1_0_0, previous: before)["dns"]?["domain"] == .string("ours"))
+        #expect(try result.encoded(.v1_0_0, previous: before)["dns"]?["domain"] == .string("theirs"))
+    }
+
     @Test func `an error object has version, code, text and details`() {
         let error = PluginError(.invalidConfiguration, "mtu: 1 is small", details: "more")
         #expect(

@@ -10,7 +10,7 @@ import Testing
 
 private let ipam: [String: JSONValue?] = ["ipam": .object(["type": .string("fake-ipam"), "x": .integer(1)])]
 
-private func failure(_ call: PluginCall) -> PluginError? {
+func failure(_ call: PluginCall) -> PluginError? {
     do {
         _ = try call.answer()
         return nil

@@ -13,6 +13,8 @@ final class RecordingTunnels: TunnelService {
         var request: AttachRequest?
         var detached: [TunnelID] = []
         var failure: TunnelError?
+        var detachErrors: [TunnelError] = []
+        var stateDirectories: [String?] = []
     }
 
     let state = Mutex(State())
@@ -30,8 +32,12 @@ final class RecordingTunnels: TunnelService {
     }
 
     func detach(_ id: TunnelID) throws(TunnelError) -> TeardownReport {
-        state.withLock { $0.detached.append(id) }
-        return TeardownReport()
+        var report = TeardownReport()
+        report.errors = state.withLock {
+            $0.detached.append(id)
+            return $0.detachErrors
+        }
+        return report
     }
 
     func collect(runtime: String, network: String, keep: Set<Tunnels.Attachment>) throws(TunnelError) -> TeardownReport
@@ -49,7 +55,11 @@ final class RecordingTunnels: TunnelService {
 private func call(_ arguments: [String], _ input: String, _ tunnels: RecordingTunnels = .init()) throws -> NetavarkCall
 {
     NetavarkCall(
-        verb: try NetavarkCall.Verb(arguments), input: Array(input.utf8), tunnels: { _ in tunnels }, log: { _ in })
+        verb: try NetavarkCall.Verb(arguments), input: Array(input.utf8),
+        tunnels: { directory in
+            tunnels.state.withLock { $0.stateDirectories.append(directory) }
+            return tunnels
+        }, log: { _ in })
 }
 
 /// What podman 5 sends, recorded, with room for changes.
@@ -155,6 +165,28 @@ private func failure(_ arguments: [String], _ input: String, _ tunnels: Recordin
         #expect(tunnels.state.withLock { $0.request == nil })
     }
 
+    @Test func `every option reaches the tunnel, and the network's name servers`() throws {
+        let tunnels = RecordingTunnels()
+        let options =
+            #"{"config":"/k/own.conf","engine":"kernel","mtu":"1380","soleInterface":"false","waitForHandshake":"7","stateDir":"/s"}"#
+        let input = execution(options: options, mac: "\"00:00:00:00:00:00\"").replacing(
+            #""network_dns_servers":null"#, with: #""network_dns_servers":["10.0.0.1"]"#)
+        _ = try call(["setup", "/x"], input, tunnels).answer()
+        let request = try #require(tunnels.state.withLock { $0.request })
+        #expect(request.configuration == .file("/k/own.conf"))
+        #expect(request.engine == .kernel && request.mtu == 1380 && request.waitSeconds == 7)
+        #expect(!request.soleInterface)
+        #expect(request.dns == ["10.0.0.1"])
+        #expect(tunnels.state.withLock { $0.stateDirectories } == ["/s"])
+        _ = try call(["setup", "/x"], execution(options: #"{"configDir":"/k","waitForHandshake":"false"}"#), tunnels)
+            .answer()
+        #expect(tunnels.state.withLock { $0.request?.waitSeconds } == nil)
+        _ = try call(
+            ["setup", "/x"], execution(options: #"{"config":"/k/own.conf"}"#, perNetwork: #"{"config":"b"}"#), tunnels
+        ).answer()
+        #expect(tunnels.state.withLock { $0.request?.configuration } == .file("/k/b.conf"))
+    }
+
     @Test func `requested addresses must be the file's`() throws {
         let tunnels = RecordingTunnels()
         _ = try call(["setup", "/x"], execution(ips: #"["10.7.0.3","fd00::3"]"#), tunnels).answer()
@@ -178,6 +210,14 @@ private func failure(_ arguments: [String], _ input: String, _ tunnels: Recordin
             #expect(failure(["teardown", "/gone"], input, tunnels) == nil)
         }
         #expect(tunnels.state.withLock { $0.detached } == [made, made, made])
+    }
+
+    @Test func `teardown looks where setup put the state, and tells what it could not remove`() throws {
+        let tunnels = RecordingTunnels()
+        tunnels.state.withLock { $0.detachErrors = [TunnelError(.system, "RTM_DELLINK")] }
+        let input = execution(options: #"{"configDir":"/k","stateDir":"/s"}"#)
+        #expect(failure(["teardown", "/gone"], input, tunnels)?.contains("RTM_DELLINK") == true)
+        #expect(tunnels.state.withLock { $0.stateDirectories } == ["/s"])
     }
 }
 

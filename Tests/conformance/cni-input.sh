@@ -84,6 +84,15 @@ refused 4 CNI_PATH cni GC "" "" CNI_IFNAME= CNI_PATH=
 network
 ok "the environment: missing and hostile"
 
+# A runtime that does not take the answer will never send the DEL.
+if CNI_COMMAND=ADD CNI_CONTAINERID=a CNI_NETNS=$c1 CNI_IFNAME=eth0 "$SWG_BIN/swg-cni" <"$test_folder/network.json" >/dev/full 2>/dev/null; then
+    fail "an answer that nobody got is a success"
+fi
+[ "$(ip -n c1 -o link | wc -l)" = 1 ] && [ ! -e /run/swg-ns/tunnels ] || fail "an ADD whose answer nobody got left something"
+env -i CNI_COMMAND=VERSION "$SWG_BIN/swg-cni" </dev/null | jq -e '.supportedVersions | length == 7' >/dev/null || fail "VERSION without input"
+env -i "$SWG_BIN/swg-cni" </dev/null 2>&1 | grep -q 'versions supported: 0.1.0' || fail "no word of what this program is"
+ok "an answer that cannot be delivered; a call without a command"
+
 # Hostile or broken WireGuard files.
 cp "$pool/key1.conf" "$test_folder/good.conf"
 while IFS='|' read -r command pattern; do

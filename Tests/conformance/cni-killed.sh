@@ -68,6 +68,7 @@ for verb in ADD DEL; do
     [ $verb = ADD ] || must cni ADD a "$c1" "$path"
     CNI_COMMAND=$verb points_of "$SWG_BIN/swg-cni" <"$test_folder/network.json" >"$test_folder/points"
     must cni DEL a "$c1" "$path"
+    [ "$(grep -c mkdir "$test_folder/trace")" -lt 40 ] || fail "$verb tries $(grep -c mkdir "$test_folder/trace") times to make directories"
     places=12
     [ -z "${SWG_FULL:-}" ] || places=50
     step=$(($(wc -l <"$test_folder/points") / places + 1))

@@ -64,6 +64,11 @@ must plugin setup /run/netns/c2
 behind_tunnel c2
 ok "setup: two containers with two keys, the second one chosen"
 
+container d
+ip netns add c4
+if "$SWG_BIN/swg-netavark" setup /run/netns/c4 <"$test_folder/input.json" >/dev/full 2>/dev/null; then fail "an answer that nobody got is a success"; fi
+[ -z "$(ip -n c4 -o link | grep eth0)" ] || fail "a setup whose answer nobody got left something"
+ip netns del c4
 container c '.port_mappings = [{container_port: 80, host_ip: "", host_port: 8080, protocol: "tcp", range: 1}]'
 refused_with 'publish' setup /run/netns/c2
 container c '.network_options.options = {confg: "x"}'

@@ -39,9 +39,9 @@ extension TunnelKeeper {
     /// tunnel's lock all the time: so this waits for the lock.
     public func successor(of engine: ProcessIdentity, in id: TunnelID) -> ProcessIdentity? {
         guard let lock = try? state.lock(id, wait: true) else { return nil }
-        let next = try? record(id).engineProcess
+        let found = try? record(id)
         _ = consume lock
-        guard let next, next != engine, next.isAlive else { return nil }
+        guard let next = found?.engineProcess, next != engine, next.isAlive else { return nil }
         return next
     }
 }

@@ -46,6 +46,12 @@ enum ControlGroup {
         var folders: [String] = []
         for membership in try memberships(of: process) where membership.path != "/" {
             guard let place = places[membership.controllers] else { continue }
+            // Another mount may lie on top of it, as in a namespace with a /sys of its own.
+            guard File.exists("\(place)/cgroup.procs") else {
+                throw SystemError(
+                    call: "open", object: "\(place)/cgroup.procs", errno: Errno(ENOENT),
+                    detail: "the hierarchy is hidden by another mount")
+            }
             // A version-1 cpuset takes no process before it has CPUs; its root is as good.
             let folder = membership.controllers.contains("cpuset") ? place : "\(place)/swg-ns/\(name)"
             try File.makeDirectories(folder, mode: 0o755)
