@@ -35,9 +35,9 @@ extension Verb {
         }
         var text = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count])[...]
         while let last = text.last, last == 0x0a || last == 0x0d || last == 0x20 { text = text.dropLast() }
-        var key: PrivateKey?
-        if text.count == 44 { key = PrivateKey(base64: String(decoding: text, as: UTF8.self)) }
-        guard let key else {
+        // Never as a String, whose memory nobody wipes.
+        let secret = text.count == 44 ? SecretBytes.decoding(base64: UnsafeRawBufferPointer(rebasing: text)) : nil
+        guard let key = secret.flatMap({ PrivateKey(secret: $0) }) else {
             throw TunnelError(
                 .usage, "standard input holds no private key", cure: "give the 44 characters that genkey prints")
         }
@@ -49,9 +49,7 @@ extension Verb {
         var text = SecretText(capacity: 64)
         text.append(base64Of: secret)
         text.append("\n")
-        try text.withBytes { (bytes) throws(SystemError) in
-            _ = try systemCall("write", "standard output") { write(1, bytes.baseAddress, bytes.count) }
-        }
+        try text.withBytes { (bytes) throws(SystemError) in try writeAll(bytes, to: 1, object: "standard output") }
     }
 
     /// wg(8) says the same.

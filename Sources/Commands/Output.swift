@@ -42,8 +42,12 @@ struct Output: Sendable {
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 {
-                if errno == EINTR || errno == EAGAIN { continue }
-                return errno == EPIPE ? nil : .current
+                if errno == EINTR { continue }
+                guard errno == EAGAIN else { return errno == EPIPE ? nil : .current }
+                // Somebody made our terminal non-blocking: wait for room instead of asking all the time.
+                var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&entry, 1, -1)
+                continue
             }
             bytes = bytes.dropFirst(count)
         }

@@ -43,13 +43,11 @@ extension Verb {
                 wgShow: tunnel.status, interface: tunnel.record.interface, showsKeys: showsKeys, notes: tunnel.notes,
                 style: style)
         }
-        try text.withBytes { (bytes) throws(SystemError) in
-            var rest = bytes
-            while !rest.isEmpty {
-                let piece = rest
-                let count = try systemCall("write", "standard output") { write(1, piece.baseAddress, piece.count) }
-                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-            }
+        do throws(SystemError) {
+            try text.withBytes { (bytes) throws(SystemError) in try writeAll(bytes, to: 1, object: "standard output") }
+        } catch {
+            // As everywhere: a reader that went away is no error of ours.
+            guard error.errno.rawValue == EPIPE else { throw error }
         }
     }
 }

@@ -39,19 +39,29 @@ extension FileDescriptor {
     /// Writes all bytes, however many calls it takes.
     public borrowing func writeAll(_ bytes: some Sequence<UInt8>, object: String = "file") throws(SystemError) {
         let number = rawValue
-        let contiguous = ContiguousArray(bytes)
-        var offset = 0
-        while offset < contiguous.count {
-            offset += try systemCall("write", object) {
-                contiguous.withUnsafeBytes { buffer in
-                    Glibc.write(number, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
-                }
-            }
+        let outcome = ContiguousArray(bytes).withUnsafeBytes { buffer in
+            Result { () throws(SystemError) in try LinuxSystem.writeAll(buffer, to: number, object: object) }
         }
+        try outcome.get()
+    }
+
+    /// The same straight from where they are: nothing is copied, so it is the one for keys.
+    public borrowing func writeAll(_ bytes: UnsafeRawBufferPointer, object: String = "file") throws(SystemError) {
+        try LinuxSystem.writeAll(bytes, to: rawValue, object: object)
     }
 
     public borrowing func writeAll(_ text: String, object: String = "file") throws(SystemError) {
         try writeAll(text.utf8, object: object)
+    }
+}
+
+/// Writes all bytes to a descriptor of somebody else's, such as standard output, however many calls it takes.
+public func writeAll(_ bytes: UnsafeRawBufferPointer, to number: Int32, object: String) throws(SystemError) {
+    var rest = bytes
+    while !rest.isEmpty {
+        let piece = rest
+        let count = try systemCall("write", object) { Glibc.write(number, piece.baseAddress, piece.count) }
+        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
     }
 }
 

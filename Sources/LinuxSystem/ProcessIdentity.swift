@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 
 /// A process, known by more than its recyclable number (promise P5).
@@ -69,51 +68,5 @@ public struct ProcessIdentity: Hashable, Sendable {
 
     public var isAlive: Bool {
         (try? ProcessIdentity.of(pid)) == self
-    }
-}
-
-/// A process by descriptor. pidfd_open(2).
-public struct ProcessDescriptor: ~Copyable, Sendable {
-    public let descriptor: FileDescriptor
-
-    public init(owning descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
-
-    public static func open(_ pid: Int32) throws(SystemError) -> ProcessDescriptor {
-        ProcessDescriptor(
-            owning: FileDescriptor(owning: try systemCall("pidfd_open", "process \(pid)") { swg_pidfd_open(pid) }))
-    }
-
-    /// pidfd_send_signal(2); false when the process has ended.
-    @discardableResult
-    public borrowing func send(_ signal: Int32) throws(SystemError) -> Bool {
-        let number = descriptor.rawValue
-        do {
-            try systemCall("pidfd_send_signal", "signal \(signal)") { swg_pidfd_send_signal(number, signal) }
-            return true
-        } catch {
-            if error.errno.rawValue == ESRCH { return false }
-            throw error
-        }
-    }
-
-    /// Waits for the end; false when it is still alive after the time.
-    public borrowing func waitForExit(milliseconds: Int32) throws(SystemError) -> Bool {
-        try waitReadable(descriptor.rawValue, milliseconds: milliseconds)
-    }
-}
-
-/// poll(2) on one descriptor for input, error or hang-up; false on time-out. Negative waits for ever.
-public func waitReadable(_ number: Int32, milliseconds: Int32) throws(SystemError) -> Bool {
-    let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(milliseconds, 0)) * 1_000_000)
-    while true {
-        var remaining = milliseconds
-        if milliseconds >= 0 {
-            remaining = Int32(clamping: (deadline.since(BootTime.now) + 999_999) / 1_000_000)
-        }
-        var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
-        let count = poll(&entry, 1, remaining)
-        if count > 0 { return true }
-        if count == 0 { return false }
-        if Glibc.errno != EINTR { throw SystemError(call: "poll", errno: .current) }
     }
 }

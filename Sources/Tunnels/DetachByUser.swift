@@ -68,25 +68,12 @@ enum SecretFile {
         let temporary = "\(path).\(getpid()).tmp"
         do throws(SystemError) {
             let file = try FileDescriptor.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
-            try text.withBytes { (bytes) throws(SystemError) in try file.writeSecret(bytes, object: temporary) }
+            try text.withBytes { (bytes) throws(SystemError) in try file.writeAll(bytes, object: temporary) }
             try systemCall("fsync", temporary) { fsync(file.rawValue) }
             try systemCall("rename", path) { rename(temporary, path) }
         } catch {
             unlink(temporary)
             throw error
-        }
-    }
-}
-
-extension FileDescriptor {
-    /// All of the bytes, straight from where they are.
-    borrowing func writeSecret(_ bytes: UnsafeRawBufferPointer, object: String) throws(SystemError) {
-        let number = rawValue
-        var rest = bytes
-        while !rest.isEmpty {
-            let piece = rest
-            let count = try systemCall("write", object) { write(number, piece.baseAddress, piece.count) }
-            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
         }
     }
 }

@@ -111,7 +111,7 @@ enum EngineConfiguration {
         var text = SecretText()
         text.append(uapiSet: DeviceChange(settingAll: device))
         let file = try MemoryFile.create(name: "swg-config")
-        try text.withBytes { (bytes) throws(SystemError) in try file.writeSecret(bytes, object: "swg-config") }
+        try text.withBytes { (bytes) throws(SystemError) in try file.writeAll(bytes, object: "swg-config") }
         try systemCall("lseek", "swg-config") { lseek(file.rawValue, 0, SEEK_SET) }
         return file
     }
