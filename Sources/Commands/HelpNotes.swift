@@ -33,7 +33,11 @@ struct HelpNotes {
 
     /// The words of the synopsis that need an explanation.
     var explanations: String {
-        let used = Self.words.filter { verb.synopsis.contains($0.0) }
+        var used = Self.words.filter { verb.synopsis.contains($0.0) }
+        // The second `detach wg0` must not mean `wg0-2`.
+        if verb.name == "detach" {
+            used = used.map { $0.0 == "TUNNEL" ? ($0.0, "an id of swg-ns list, a container's id, or namespace/pod") : $0 }
+        }
         return used.map { "  \(Help.pad($0.0, 7))  \($0.1)\n" }.joined()
     }
 

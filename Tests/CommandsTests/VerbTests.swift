@@ -1,3 +1,4 @@
+import LinuxSystem
 import Testing
 
 @testable import Commands
@@ -35,6 +36,16 @@ struct VerbTests {
             let help = Help.text(verb)
             for option in verb.allOptions { #expect(help.contains(option.name) && !option.help.isEmpty) }
             #expect(Set(verb.allOptions.map(\.name)).count == verb.allOptions.count, "\(verb.name) has an option twice")
+        }
+    }
+
+    @Test func `the manual page names every command and every option`() throws {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let page = try File.readText("/\(root)/man/swg-ns.8")
+        let words = Set(page.filter { $0 != "\\" }.split { " \n\",[=".contains($0) }.map(String.init))
+        for verb in Verb.all {
+            #expect(words.contains(verb.name), "\(verb.name)")
+            for option in verb.allOptions { #expect(words.contains(option.name), "\(option.name)") }
         }
     }
 
