@@ -55,8 +55,8 @@ let sources: [Target] = [
     library("Confinement", ["LinuxSystem", "CCap", "CSeccomp"]),
     library("WireGuardEngine", ["WireGuardModel", "WireGuardUAPI", "Confinement"], settings: interleaved),
     library("Tunnels", ["Namespaces", "Netlink", "WireGuardConfig", "WireGuardUAPI", "Confinement"]),
-    library("Commands", ["Tunnels"]),
-    library("PluginSupport", ["Tunnels"]),
+    library("Commands", ["Tunnels", "WireGuardConfig"]),
+    library("PluginSupport", ["Tunnels", "WireGuardConfig"]),
     // Tunnels by name: SwiftPM rebuilds a target when what it names has changed, not what that one names.
     library("CNI", ["PluginSupport", "Tunnels"]),
     library("Netavark", ["PluginSupport", "Tunnels"]),

@@ -57,11 +57,11 @@ extension KeyReader {
         return Int(number)
     }
 
-    /// `true` for 11 s (two retries), or a number of seconds.
+    /// `true` for as long as `run` waits (two retries), or a number of seconds.
     mutating func handshakeWait() -> Double? {
         guard let value = root["waitForHandshake"] else { return nil }
         switch value {
-        case .bool(let on): return on ? 11 : nil
+        case .bool(let on): return on ? RunRequest.defaultWaitSeconds : nil
         case .integer(let seconds) where (1...300).contains(seconds): return Double(seconds)
         case .number(let seconds) where seconds > 0 && seconds <= 300: return seconds
         default:

@@ -22,31 +22,17 @@ struct KeyReader {
         report("\(key): \(value.shown) is \(value.kind), not \(wanted)")
     }
 
-    mutating func text(_ key: String) -> String? {
-        guard let value = root[key] else { return nil }
-        guard let text = value.text else {
-            reportKind(key, value, wanted: "a string")
-            return nil
-        }
-        return text
-    }
+    mutating func text(_ key: String) -> String? { value(key, "a string") { $0.text } }
 
-    mutating func flag(_ key: String) -> Bool? {
-        guard let value = root[key] else { return nil }
-        guard let flag = value.flag else {
-            reportKind(key, value, wanted: "true or false")
-            return nil
-        }
-        return flag
-    }
+    mutating func flag(_ key: String) -> Bool? { value(key, "true or false") { $0.flag } }
 
-    mutating func object(_ key: String) -> JSONValue? {
+    mutating func object(_ key: String) -> JSONValue? { value(key, "an object") { $0.members == nil ? nil : $0 } }
+
+    private mutating func value<Value>(_ key: String, _ wanted: String, _ read: (JSONValue) -> Value?) -> Value? {
         guard let value = root[key] else { return nil }
-        guard value.members != nil else {
-            reportKind(key, value, wanted: "an object")
-            return nil
-        }
-        return value
+        let result = read(value)
+        if result == nil { reportKind(key, value, wanted: wanted) }
+        return result
     }
 
     /// Runtimes call plugins from any working directory, so a relative path has no meaning.

@@ -76,7 +76,7 @@ extension Verb {
     /// Nil: do not wait.
     static func waitSeconds(_ arguments: ParsedArguments) throws(UsageError) -> Double? {
         guard let text = arguments[.wait], !arguments.has(.noWait) else { return nil }
-        if text.isEmpty { return 11 }
+        if text.isEmpty { return RunRequest.defaultWaitSeconds }
         guard let seconds = Double(text), seconds > 0, seconds < 86400 else {
             throw UsageError("--wait takes seconds, not \"\(printable(text))\"")
         }

@@ -1,3 +1,5 @@
+import WireGuardConfig
+
 /// The words of a command line, sorted into options and the rest.
 struct ParsedArguments: Equatable {
     /// By name, in the order given; an option without value has an empty text.
@@ -94,21 +96,4 @@ func closest(to word: String, among candidates: [String]) -> String? {
     let ranked = candidates.map { (word: $0, edits: editDistance(word, $0)) }
     guard let best = ranked.min(by: { $0.edits < $1.edits }) else { return nil }
     return best.edits <= word.utf8.count / 3 || best.word.hasPrefix(word) ? best.word : nil
-}
-
-/// Levenshtein's distance over bytes, with two neighbours that changed places as one edit.
-func editDistance(_ first: String, _ second: String) -> Int {
-    let left = Array(first.utf8)
-    let right = Array(second.utf8)
-    var rows = [Array(0...right.count)]
-    for (i, a) in left.enumerated() {
-        var row = [i + 1]
-        for (j, b) in right.enumerated() {
-            var best = min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (a == b ? 0 : 1))
-            if i > 0, j > 0, a == right[j - 1], left[i - 1] == b { best = min(best, rows[i - 1][j - 1] + 1) }
-            row.append(best)
-        }
-        rows.append(row)
-    }
-    return rows[left.count][right.count]
 }

@@ -80,7 +80,7 @@ public struct SystemCallFilter: Hashable, Sendable {
             "seccomp_attr_set", seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, Verdict.killProcess.action))
         for rule in rules where rule.verdict != otherwise {
             let number = seccomp_syscall_resolve_name(rule.name)
-            if number == __NR_SCMP_ERROR_value {
+            if number == unknownName {
                 if ignoringUnknownNames { continue }
                 throw SystemError(call: "seccomp_syscall_resolve_name", object: rule.name, errno: Errno(ENOSYS))
             }
@@ -119,5 +119,5 @@ public struct SystemCallFilter: Hashable, Sendable {
     }
 }
 
-/// `__NR_SCMP_ERROR`, a macro.
-private let __NR_SCMP_ERROR_value: Int32 = -1
+/// `__NR_SCMP_ERROR`, a macro: what a name that libseccomp does not know resolves to.
+private let unknownName: Int32 = -1

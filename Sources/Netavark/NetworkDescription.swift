@@ -85,7 +85,7 @@ struct NetworkOptions: Hashable, Sendable {
         soleInterface = read("soleInterface", "true or false", flag) ?? true
         handshakeSeconds =
             read("waitForHandshake", "true, false or a number of seconds up to 300") { text -> Double? in
-                if let on = flag(text) { return on ? 11 : 0 }
+                if let on = flag(text) { return on ? RunRequest.defaultWaitSeconds : 0 }
                 return Double(text).flatMap { $0 > 0 && $0 <= 300 ? $0 : nil }
             }.flatMap { $0 > 0 ? $0 : nil }
         stateDirectory = read("stateDir", "an absolute path", absolute)

@@ -1,3 +1,5 @@
+import WireGuardConfig
+
 /// Whether a key that is not ours was meant to be ours.
 ///
 /// JSON configuration forgives unknown keys, so `configdir` or `exhaustedIsRedy` would silently mean nothing. A
@@ -16,25 +18,5 @@ public enum KeySpelling {
             if distance <= allowed, distance < best?.distance ?? .max { best = (name, distance) }
         }
         return best?.name
-    }
-
-    /// Insertions, deletions, replacements and swaps of neighbours (Damerau-Levenshtein, restricted).
-    static func editDistance(_ left: [Unicode.Scalar], _ right: [Unicode.Scalar]) -> Int {
-        var beforeLast: [Int] = []
-        var last = Array(0...right.count)
-        for row in left.indices {
-            var current = [row + 1]
-            for column in right.indices {
-                var cost = last[column] + (left[row] == right[column] ? 0 : 1)
-                cost = min(cost, last[column + 1] + 1, current[column] + 1)
-                if row > 0, column > 0, left[row] == right[column - 1], left[row - 1] == right[column] {
-                    cost = min(cost, beforeLast[column - 1] + 1)
-                }
-                current.append(cost)
-            }
-            beforeLast = last
-            last = current
-        }
-        return last[right.count]
     }
 }

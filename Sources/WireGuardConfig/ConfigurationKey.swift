@@ -70,23 +70,3 @@ enum ConfigurationKey: String, CaseIterable {
         return best.1 <= max(2, best.0.rawValue.utf8.count / 4) ? best.0 : nil
     }
 }
-
-/// Insertions, removals, replacements and swaps of neighbours between two short words.
-private func editDistance(_ first: [UInt8], _ second: [UInt8]) -> Int {
-    var rowBefore: [Int] = []
-    var previous = Array(0...second.count)
-    for (row, byte) in first.enumerated() {
-        var current = [row + 1]
-        for column in second.indices {
-            var cost = min(
-                previous[column] + (byte == second[column] ? 0 : 1), previous[column + 1] + 1, current[column] + 1)
-            if row > 0, column > 0, byte == second[column - 1], first[row - 1] == second[column] {
-                cost = min(cost, rowBefore[column - 1] + 1)
-            }
-            current.append(cost)
-        }
-        rowBefore = previous
-        previous = current
-    }
-    return previous[second.count]
-}

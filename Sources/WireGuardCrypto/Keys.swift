@@ -64,7 +64,7 @@ extension PublicKey: CustomStringConvertible {
 
 /// A Curve25519 private key, clamped (checklist N7). Copying it copies a reference to one locked slot, never
 /// the bytes.
-public struct PrivateKey: Equatable, Sendable {
+public struct PrivateKey: SecretKey {
     public let secret: SecretBytes
 
     /// Clamps. All zeros mean "no key" on every interface of WireGuard, so they are refused here (A6).
@@ -76,22 +76,6 @@ public struct PrivateKey: Equatable, Sendable {
         bytes[31] = bytes[31] & 127 | 64
     }
 
-    public static func generate() -> PrivateKey {
-        let secret = SecretBytes { fillRandom($0) }
-        // A random zero is impossible in practice, and would only be drawn again.
-        return PrivateKey(secret: secret) ?? generate()
-    }
-
-    public init?(base64: some StringProtocol) {
-        guard let secret = KeyText.secret(base64: base64.utf8) else { return nil }
-        self.init(secret: secret)
-    }
-
-    public init?(hex: some StringProtocol) {
-        guard let secret = KeyText.secret(hex: hex.utf8) else { return nil }
-        self.init(secret: secret)
-    }
-
     public var publicKey: PublicKey {
         var result = [UInt8](repeating: 0, count: 32)
         _ = crypto_scalarmult_curve25519_base(&result, secret.slot.assumingMemoryBound(to: UInt8.self))
@@ -100,16 +84,26 @@ public struct PrivateKey: Equatable, Sendable {
 }
 
 /// A preshared key (psk of Noise IKpsk2). All zeros mean none (checklist A6).
-public struct PresharedKey: Equatable, Sendable {
+public struct PresharedKey: SecretKey {
     public let secret: SecretBytes
 
     public init?(secret: SecretBytes) {
         if secret.isZero { return nil }
         self.secret = secret
     }
+}
 
-    public static func generate() -> PresharedKey {
-        PresharedKey(secret: SecretBytes { fillRandom($0) }) ?? generate()
+/// What a private and a preshared key have in common: 32 secret bytes that are not all zeros.
+public protocol SecretKey: Equatable, Sendable {
+    var secret: SecretBytes { get }
+    /// Nil for zeros, which mean "no key".
+    init?(secret: SecretBytes)
+}
+
+extension SecretKey {
+    public static func generate() -> Self {
+        // A random zero is impossible in practice, and would only be drawn again.
+        Self(secret: SecretBytes { fillRandom($0) }) ?? generate()
     }
 
     public init?(base64: some StringProtocol) {

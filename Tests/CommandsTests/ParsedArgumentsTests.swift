@@ -1,4 +1,5 @@
 import Testing
+import WireGuardConfig
 
 @testable import Commands
 

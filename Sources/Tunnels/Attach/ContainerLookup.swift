@@ -2,7 +2,7 @@ import Glibc
 import LinuxSystem
 
 /// A container's process, asked from its runtime's own command: there is no other stable interface to all
-/// three. The one place where this module runs other programs.
+/// three.
 enum ContainerLookup {
     private static let questions: [(program: String, arguments: [String])] = [
         ("podman", ["inspect", "--type", "container", "--format", "{{.State.Pid}}"]),

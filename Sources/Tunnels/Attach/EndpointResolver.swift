@@ -44,7 +44,8 @@ struct EndpointResolver {
             let pipe = try Pipe()
             try lookup.start(notifying: pipe.writeEnd.duplicate())
             let milliseconds = Int32(clamping: deadline.since(.now) / 1_000_000)
-            finished = try waitReadable(pipe.takeReadEnd().rawValue, milliseconds: milliseconds)
+            let reader = pipe.takeReadEnd()
+            finished = try waitReadable(reader.rawValue, milliseconds: milliseconds)
         } catch {
             throw TunnelError(error, doing: "resolving \(endpoint)", kind: .resolution)
         }
@@ -124,28 +125,11 @@ private final class Lookup: @unchecked Sendable {
         var endpoints: [Endpoint] = []
         var entry = list
         while let current = entry {
-            if let endpoint = Endpoint(current.pointee) { endpoints.append(endpoint) }
+            let address = UnsafeRawBufferPointer(
+                start: current.pointee.ai_addr, count: Int(current.pointee.ai_addrlen))
+            if let endpoint = Endpoint(socketAddress: address) { endpoints.append(endpoint) }
             entry = current.pointee.ai_next
         }
         return .found(endpoints)
-    }
-}
-
-extension Endpoint {
-    /// From getaddrinfo(3); nil for other families.
-    fileprivate init?(_ information: addrinfo) {
-        let bytes = UnsafeRawBufferPointer(start: information.ai_addr, count: Int(information.ai_addrlen))
-        switch information.ai_family {
-        case AF_INET where bytes.count >= MemoryLayout<sockaddr_in>.size:
-            let address = bytes.loadUnaligned(as: sockaddr_in.self)
-            self.init(
-                address: .v4(IPv4Address(rawValue: UInt32(bigEndian: address.sin_addr.s_addr))),
-                port: UInt16(bigEndian: address.sin_port))
-        case AF_INET6 where bytes.count >= MemoryLayout<sockaddr_in6>.size:
-            let address = bytes.loadUnaligned(as: sockaddr_in6.self)
-            let host = withUnsafeBytes(of: address.sin6_addr) { IPv6Address(bytes: $0) }
-            self.init(address: .v6(host), port: UInt16(bigEndian: address.sin6_port), scopeID: address.sin6_scope_id)
-        default: return nil
-        }
     }
 }

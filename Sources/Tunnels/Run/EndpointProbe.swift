@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import IPAddressing
 import LinuxSystem
+import Netlink
 
 /// Asks the network about an endpoint that stays silent: is there a way to it, and does anybody refuse?
 ///
@@ -89,20 +90,9 @@ final class EndpointProbe {
 
     private static func connect(_ socket: borrowing FileDescriptor, _ endpoint: Endpoint) -> Int32 {
         let number = socket.rawValue
-        switch endpoint.address {
-        case .v4(let address):
-            var name = sockaddr_in()
-            name.sin_family = sa_family_t(AF_INET)
-            name.sin_port = endpoint.port.bigEndian
-            name.sin_addr.s_addr = address.rawValue.bigEndian
-            return withSocketAddress(&name) { Glibc.connect(number, $0, $1) }
-        case .v6(let address):
-            var name = sockaddr_in6()
-            name.sin6_family = sa_family_t(AF_INET6)
-            name.sin6_port = endpoint.port.bigEndian
-            name.sin6_scope_id = endpoint.scopeID
-            withUnsafeMutableBytes(of: &name.sin6_addr) { $0.copyBytes(from: address.bytes) }
-            return withSocketAddress(&name) { Glibc.connect(number, $0, $1) }
+        return endpoint.socketAddress.withUnsafeBytes { bytes in
+            let address = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self)
+            return Glibc.connect(number, __CONST_SOCKADDR_ARG(__sockaddr__: address), socklen_t(bytes.count))
         }
     }
 }
