@@ -35,8 +35,8 @@ struct HelpNotes {
     var explanations: String {
         var used = Self.words.filter { verb.synopsis.contains($0.0) }
         // The second `detach wg0` must not mean `wg0-2`.
-        if verb.name == "detach" {
-            used = used.map { $0.0 == "TUNNEL" ? ($0.0, "an id of swg-ns list, a container's id, or namespace/pod") : $0 }
+        if verb.name == "detach", let index = used.firstIndex(where: { $0.0 == "TUNNEL" }) {
+            used[index].1 = "an id of swg-ns list, a container's id, or namespace/pod"
         }
         return used.map { "  \(Help.pad($0.0, 7))  \($0.1)\n" }.joined()
     }
