@@ -25,16 +25,10 @@ extension TunnelKeeper {
             throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
         }
         var record = try record(id)
-        do throws(TunnelError) {
-            let report = try reload(&record, source)
-            try StateFile.write(record, to: state.record(of: id))
-            _ = consume lock
-            return report
-        } catch {
-            // What was done before it failed is what the next `set` has to start from.
-            try? StateFile.write(record, to: state.record(of: id))
-            throw error
-        }
+        let report = try reload(&record, source)
+        try StateFile.write(record, to: state.record(of: id))
+        _ = consume lock
+        return report
     }
 
     private func reload(_ record: inout TunnelRecord, _ source: ConfigurationSource?) throws(TunnelError)
@@ -51,11 +45,14 @@ extension TunnelKeeper {
                 .configuration, "the file has another private key than tunnel \(record.id)",
                 cure: "a key is leased for a tunnel's life: detach it and attach it again")
         }
+        try announce(plan, record)
         let change = DeviceChange.difference(from: live, to: plan.device)
         if !change.isEmpty {
             do throws(TunnelError) {
                 try device.apply(change)
             } catch {
+                // Nothing inside has been touched yet.
+                try? StateFile.write(record, to: state.record(of: try TunnelID(record.id)))
                 throw takeBack(device, live, after: error)
             }
             report.applied += ReloadText.describe(change)
@@ -66,9 +63,31 @@ extension TunnelKeeper {
             throw TunnelError(error, doing: "reloading \(record.interface)")
         }
         noteRest(record, plan, &report)
+        record.isReloading = nil
         record.configurationPath = plan.configurationPath ?? record.configurationPath
         record.secretPaths = Set((record.secretPaths ?? []) + plan.secretPaths).sorted()
         return report
+    }
+
+    /// Whatever may soon be on the interface goes into the record first: a `set` that is killed on the way leaves the
+    /// next one knowing what to take away (promise P4).
+    private func announce(_ plan: TunnelPlan, _ record: TunnelRecord) throws(TunnelError) {
+        func all(_ before: [String], _ wanted: [String]) -> [String] {
+            let known = Set(before)
+            return before + wanted.filter { !known.contains($0) }
+        }
+        var intended = record
+        intended.addresses = all(record.addresses, plan.addresses.map(\.description))
+        if record.table == plan.table.description {
+            intended.routes = all(record.routes, plan.routes.map(\.description))
+        }
+        let isSame =
+            Set(intended.addresses) == Set(plan.addresses.map(\.description))
+            && (record.table != plan.table.description || Set(intended.routes) == Set(plan.routes.map(\.description)))
+            && (record.requestedMTU != nil || plan.mtu == UInt32(record.mtu))
+        guard !isSame || intended.addresses != record.addresses || intended.routes != record.routes else { return }
+        intended.isReloading = true
+        try StateFile.write(intended, to: state.record(of: try TunnelID(record.id)))
     }
 
     /// The driver takes a change in several messages, and what a refused one did before it was refused stays (a mark
@@ -114,6 +133,8 @@ extension TunnelKeeper {
         _ record: inout TunnelRecord, _ plan: TunnelPlan, _ target: TargetNetwork, _ report: inout ReloadReport
     ) throws(SystemError) {
         guard let link = try target.netlink.link(named: record.interface) else { return }
+        // What an earlier one meant to do is in the record, and may not have been done.
+        let recovers = record.isReloading == true
         let before = Set(record.addresses.compactMap { InterfaceAddress($0) })
         let removed = before.filter { !plan.addresses.contains($0) }
         record.addresses = (plan.addresses + removed).map(\.description)
@@ -143,14 +164,13 @@ extension TunnelKeeper {
             for address in plan.addresses { try InterfaceSetup.addAddress(address, link, over: target.netlink) }
         }
         if takesRoutes {
-            for prefix in plan.routes where !removed.isEmpty || !routesBefore.contains(prefix) {
-                try InterfaceSetup.addRoute(prefix, link, table: plan.table.number, over: target.netlink)
-            }
+            let missing = plan.routes.filter { recovers || !removed.isEmpty || !routesBefore.contains($0) }
+            try InterfaceSetup.addRoutes(missing, link, table: plan.table.number, over: target.netlink)
             record.routes = plan.routes.map(\.description)
         }
-        if plan.mtu != UInt32(record.mtu), record.requestedMTU == nil {
+        if recovers || plan.mtu != UInt32(record.mtu), record.requestedMTU == nil {
             try target.netlink.setLink(link.index, mtu: plan.mtu)
-            report.applied.append("mtu \(plan.mtu)")
+            if plan.mtu != UInt32(record.mtu) { report.applied.append("mtu \(plan.mtu)") }
             record.mtu = Int(plan.mtu)
         }
     }

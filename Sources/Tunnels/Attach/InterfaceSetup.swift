@@ -14,7 +14,7 @@ enum InterfaceSetup {
         for address in plan.addresses { try addAddress(address, link, over: netlink) }
         if link.mtu != plan.mtu { try netlink.setLink(link.index, mtu: plan.mtu) }
         try netlink.setLink(link.index, up: true)
-        for prefix in plan.routes { try addRoute(prefix, link, table: plan.table.number, over: netlink) }
+        try addRoutes(plan.routes, link, table: plan.table.number, over: netlink)
     }
 
     /// One that is there already stays as it is: a file may name it twice.
@@ -30,20 +30,30 @@ enum InterfaceSetup {
 
     /// One of this interface that is there already will do: the kernel makes the same from an address. Another
     /// interface's would be the way past the tunnel.
-    static func addRoute(
-        _ prefix: IPPrefix, _ link: Link, table: UInt32, over netlink: RouteNetlink
+    static func addRoutes(
+        _ prefixes: [IPPrefix], _ link: Link, table: UInt32, over netlink: RouteNetlink
     ) throws(SystemError) {
-        do throws(SystemError) {
-            try netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: table))
-        } catch {
-            guard error.errno.rawValue == EEXIST else { throw error }
-            let isOurs = try netlink.routes().contains {
-                $0.destination == prefix && $0.table == table && $0.linkIndexes.contains(link.index)
+        // Read once, when it is needed: there may be a hundred thousand.
+        var existing: Set<IPPrefix>?
+        for prefix in prefixes {
+            do throws(SystemError) {
+                try netlink.addRoute(Route(to: prefix, linkIndex: link.index, table: table))
+            } catch {
+                guard error.errno.rawValue == EEXIST else { throw error }
+                if existing == nil { existing = try own(link, table: table, over: netlink) }
+                guard existing?.contains(prefix) != true else { continue }
+                throw error.explained(
+                    "another interface has that route already: leave it out of AllowedIPs=, or use Table=off")
             }
-            guard !isOurs else { return }
-            throw error.explained(
-                "another interface has that route already: leave it out of AllowedIPs=, or use Table=off")
         }
+    }
+
+    private static func own(
+        _ link: Link, table: UInt32, over netlink: RouteNetlink
+    ) throws(SystemError) -> Set<IPPrefix> {
+        Set(
+            try netlink.routes().filter { $0.table == table && $0.linkIndexes.contains(link.index) }
+                .map(\.destination))
     }
 
     /// Only under `conf/IFNAME`, of the calling thread's namespace: they vanish with the interface. Nobody on the

@@ -49,6 +49,8 @@ public struct TunnelRecord: Codable, Sendable {
     var requestedDNS: [String]?
     var requestedTable: String?
     var requestedAddresses: [String]?
+    /// Set while `set` works: addresses and routes are then those before and those to come, and may be there or not.
+    var isReloading: Bool?
 
     public var engineProcess: ProcessIdentity? { engine?.identity }
 
