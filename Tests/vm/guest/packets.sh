@@ -1,10 +1,10 @@
 #!/bin/bash
 # The same packets through the driver and through our engine: the outer packets have the same sizes, TOS and
-# ECN (checklist D: padding, tunnel ECN), what cryptokey routing refuses is refused with the same ICMP errors,
+# ECN (checklist D: padding, tunnel ECN), congestion marks come in with what can carry them, what cryptokey routing refuses is refused with the same ICMP errors,
 # and the counters agree.
 source "$(dirname "$0")/../../lib/test.sh"
 engine=${SWG_TEST_ENGINE:-swg-engine}
-need wg tcpdump ping "$engine"
+need wg tcpdump ping nft "$engine"
 
 #   left 192.0.2.1 ─── veth ─── 192.0.2.2 right; the driver answers on the right both times.
 make_pair() { # make_pair NAME IMPLEMENTATION
@@ -45,11 +45,13 @@ make_pair() { # make_pair NAME IMPLEMENTATION
 run_traffic() { # run_traffic NAME
     local name=$1 left=$1-left right=$1-right size
     wait_until 30 ip netns exec "$left" ping -q -c 1 -W 5 10.1.0.2 || fail "$name: no answer through the tunnel"
-    ip netns exec "$left" wg show "$name" transfer | cut -f 2- | sort >"$name.before"
     ip netns exec "$left" tcpdump -U -n -v -i eth0 -w "$name.pcap" udp 2>"$name.tcpdump" &
     local recorder=$!
     wait_until 20 grep -q listening "$name.tcpdump" || fail "tcpdump does not start"
     ping_left() { ip netns exec "$left" ping -q -c 1 -W 5 "$@" >>"$name.pings" 2>&1; }
+    # From here on nobody is silent for the ten seconds after which a keepalive is sent and counted.
+    ping_left 10.1.0.2 || fail "$name: no answer"
+    ip netns exec "$left" wg show "$name" transfer | cut -f 2- | sort >"$name.before"
     # Padding: to 16 bytes, but never beyond the MTU.
     for size in 0 1 3 4 15 16 17 100 511 1380 1387 1391 1392; do ping_left -s $size 10.1.0.2 || fail "$name: size $size"; done
     for size in 0 7 1372; do ping_left -s $size fd01::2 || fail "$name: IPv6 size $size"; done
@@ -58,6 +60,21 @@ run_traffic() { # run_traffic NAME
     # Two peers; the one without traffic shows zeros.
     ip netns exec "$left" wg show "$name" transfer | cut -f 2- | sort | paste - "$name.before" |
         awk '{ print $1 - $3, $2 - $4 }' >"$name.transfer"
+    # On the way back the network marks congestion (CE) on the outside: what can carry the mark has it inside.
+    ip netns exec "$right" nft -f - <<<'table ip marks { chain o { type filter hook output priority 0; udp sport 51820 ip ecn set ce; }; }' ||
+        fail "nft: no marks"
+    ip netns exec "$left" tcpdump --immediate-mode -U -n -i "$name" -w "$name.inner" 'icmp[0] = 0' 2>"$name.listening" &
+    local inner=$!
+    wait_until 20 grep -q listening "$name.listening" || fail "tcpdump does not start"
+    for tos in 0x00 0x01 0x02 0x03 0xb8 0xb9; do ping_left -Q $tos 10.1.0.2 || fail "$name: TOS $tos with marks"; done
+    ip netns exec "$right" nft delete table ip marks
+    all_marks() {
+        tcpdump -n -v -r "$name.inner" 2>/dev/null | grep -Eo 'tos 0x[0-9a-f]+' >"$name.marks"
+        [ "$(wc -l <"$name.marks")" = 6 ]
+    }
+    wait_until 5 all_marks || fail "$name: $(wc -l <"$name.marks") of 6 answers were recorded"
+    kill -INT $inner
+    wait $inner || true
     # A source address that is not the peer's.
     ! ip netns exec "$right" ping -q -c 1 -W 2 -I 10.1.0.3 10.1.0.1 >>"$name.pings" 2>&1 || fail "$name took a packet from a stranger"
     # No peer has the destination; a peer has it but no endpoint. The error's sender differs: the driver answers
@@ -85,6 +102,9 @@ wait $second || fail "$(cat engine.pings)"
 [ "$(wc -l <driver.outer)" -ge 22 ] || fail "too few packets were recorded"
 diff driver.outer engine.outer >difference || { cat difference; fail "outer packets differ: < driver, > engine"; }
 ok "$(wc -l <driver.outer) outer packets with the same length, TOS and ECN"
+diff driver.marks engine.marks >difference || { cat difference; fail "marks inside differ: < driver, > engine"; }
+[ "$(paste -sd' ' driver.marks)" = "tos 0x0 tos 0x3 tos 0x3 tos 0x3 tos 0xb8 tos 0xbb" ] || fail "marks inside: $(paste -sd' ' driver.marks)"
+ok "congestion marks of the outside are inside on what can carry them"
 diff driver.refusals engine.refusals >difference || { cat difference; fail "ICMP errors differ: < driver, > engine"; }
 [ -s driver.refusals ] || fail "the driver refused nothing"
 ok "what has no way is refused with the same ICMP errors"
