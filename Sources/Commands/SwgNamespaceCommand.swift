@@ -63,7 +63,11 @@ public enum SwgNamespaceCommand {
             let tracing = output
             keeper.trace = { tracing.trace($0) }
             let status = try verb.run(Invocation(arguments: arguments, keeper: keeper, output: output))
-            if let trouble = output.trouble.error { throw trouble }
+            if let trouble = output.trouble.error {
+                // Not as a document: it would go where nothing can be written.
+                output.error("\(trouble)")
+                return verb.failureStatus
+            }
             return status
         } catch let error as UsageError {
             // The words could not be told apart, so `--json` is looked for among them; COMMAND may have one of its own.
