@@ -66,6 +66,7 @@ func refusal(_ bytes: [UInt8]) -> PluginError? {
             ("name", .string("a/b"), 7, "a/b"), ("name", .string(""), 7, "name"), ("name", .integer(3), 7, "3"),
             ("name", .string("-a"), 7, "-a"), ("configDir", .integer(5), 7, "5"),
             ("configDir", .string("rel/x"), 7, "rel/x"),
+            ("configDir", .string("/x\0y"), 7, "configDir"), ("stateDir", .string("/x\ny"), 7, "stateDir"),
             ("configDir", .array([]), 7, "configDir"), ("config", .string("/x.conf"), 7, "only one"),
             ("engine", .string("kernal"), 7, "kernal"), ("engine", .bool(true), 7, "true"),
             ("mtu", .string("1420"), 7, "1420"),
