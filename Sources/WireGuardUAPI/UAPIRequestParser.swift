@@ -52,7 +52,7 @@ public struct UAPIRequestParser: ~Copyable {
         var position = 0
         while position < chunk.count, state != .closed {
             // An answer must not wait for the rest of a line that is wrong by its first byte.
-            if state == .endOfGet, !splitter.isInsideLine, chunk[position] != UInt8(ascii: "\n") {
+            if state == .endOfGet, chunk[position] != UInt8(ascii: "\n") {
                 requests.append(.refused(Errno(EINVAL)))
                 state = .skipping
             }

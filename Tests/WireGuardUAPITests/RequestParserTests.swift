@@ -146,6 +146,14 @@ let zeros = String(repeating: "00", count: 32)
         change.listenPort = 2
         let text = "set=1\nlisten_port=1\nnonsense\npublic_key=\(peerA)\n\nset=1\nlisten_port=2\n\n"
         #expect(requests(text, inPiecesOf: 5) == [.refused(Errno(EPROTO)), .set(change)])
+        // Nor does a peer that was begun take up the lines of the next request.
+        let behindPeer = "set=1\npublic_key=\(peerA)\nnonsense\n\nset=1\nlisten_port=2\n\n"
+        #expect(requests(behindPeer) == [.refused(Errno(EPROTO)), .set(change)])
+        // Its bytes do not count with those of the next.
+        var limits = UAPILimits()
+        limits.totalBytes = 40
+        let refused = requests(String(repeating: "set=1\nnonsense\n\n", count: 10), limits: limits)
+        #expect(refused == Array(repeating: .refused(Errno(EPROTO)), count: 10))
     }
 
     @Test func `U5: the end of the stream ends a request`() {
@@ -155,6 +163,8 @@ let zeros = String(repeating: "00", count: 32)
         #expect(requests("set=1\npublic_key=\(numberedKey(3).hex)") == [.set(change)])
         #expect(requests("set=1\nbroken") == [.refused(Errno(EPROTO))])
         #expect(requests("") == [])
+        // The last line came in pieces, and is not taken twice.
+        #expect(requests("set=1\npublic_key=\(numberedKey(3).hex)\n", inPiecesOf: 5) == [.set(change)])
     }
 
     @Test func `U5: lines and requests have a limit, and the flood ends the connection`() {
@@ -173,6 +183,33 @@ let zeros = String(repeating: "00", count: 32)
         // The limit is per request.
         let requestsOfTen = String(repeating: "get=1\n\n", count: 100)
         #expect(requests(requestsOfTen, limits: limits).count == 100)
+    }
+
+    @Test func `U5: the limits are exact, in whatever pieces a line comes, and before its end`() {
+        var limits = UAPILimits()
+        limits.lineBytes = 10
+        var change = DeviceChange()
+        change.firewallMark = 123
+        let flood: [UAPIRequest] = [.refused(Errno(EPROTO)), .hangUp]
+        for size in [1, 3, 16, 100] {
+            #expect(requests("set=1\nfwmark=123\n\n", inPiecesOf: size, limits: limits) == [.set(change)])
+            #expect(requests("set=1\nfwmark=0123\n\n", inPiecesOf: size, limits: limits) == flood)
+            #expect(requests("set=1\nfwmark=0123", inPiecesOf: size, limits: limits) == flood)
+        }
+        limits = UAPILimits()
+        limits.totalBytes = 18
+        let tooMuch: [UAPIRequest] = [.refused(Errno(E2BIG)), .hangUp]
+        for size in [1, 17, 100] {
+            #expect(requests("set=1\nfwmark=123\n\n", inPiecesOf: size, limits: limits) == [.set(change)])
+            #expect(requests("set=1\nfwmark=0123\n\n", inPiecesOf: size, limits: limits) == tooMuch)
+            #expect(requests("set=1\nfwmark=000123", inPiecesOf: size, limits: limits) == tooMuch)
+        }
+        #expect(requests("set=1\nfwmark=000123", limits: limits) == tooMuch)
+    }
+
+    @Test func `U5: a flood behind a refused line is not answered a second time`() {
+        let flood = "set=1\nnonsense\n" + String(repeating: "0", count: 5000)
+        #expect(requests(flood, inPiecesOf: 100) == [.refused(Errno(EPROTO)), .hangUp])
     }
 
     /// A key that nothing releases is never wiped. In a process of its own, where nobody else locks memory.

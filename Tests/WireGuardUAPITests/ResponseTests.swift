@@ -118,4 +118,41 @@ func response(_ text: String, inPiecesOf size: Int = 1 << 20) throws -> UAPIResp
         #expect(try response("listen_port=7\nfancy=1\nerrno=0\n\n")?.device.configuration.listenPort == 7)
         #expect(try response("listen_port=7\nerrno=0\n") == nil)
     }
+
+    @Test func `U5: an answer has a limit, in whatever pieces it comes`() throws {
+        let answer = Array("listen_port=7\nerrno=0\n\n".utf8)
+        for (limit, fits) in [(answer.count, true), (answer.count - 1, false)] {
+            var limits = UAPILimits()
+            limits.totalBytes = limit
+            for size in [1, answer.count - 1, answer.count] {
+                var parser = UAPIResponseParser(limits: limits)
+                var port: UInt16?
+                var isRefused = false
+                for start in stride(from: 0, to: answer.count, by: size) {
+                    let piece = Array(answer[start..<min(start + size, answer.count)])
+                    do {
+                        let response = try piece.withUnsafeBytes { try parser.feed($0) }
+                        port = response?.device.configuration.listenPort
+                    } catch {
+                        isRefused = true
+                    }
+                }
+                #expect(port == (fits ? 7 : nil) && isRefused == !fits, "pieces of \(size)")
+            }
+        }
+    }
+
+    @Test func `U4: a peer of which an engine tells little has nothing of the one before it`() throws {
+        let text = "public_key=\(peerA)\nrx_bytes=5\ntx_bytes=6\nlast_handshake_time_sec=7\n"
+        let answer = try response(text + "public_key=\(peerB)\nerrno=0\n\n")
+        let quiet = try #require(PublicKey(hex: peerB))
+        #expect(answer?.device.peers[quiet] == PeerStatus(receivedBytes: 0, sentBytes: 0))
+    }
+
+    @Test func `U2, U3: a get is two lines, and an errno of zero is no error`() {
+        var text = SecretText()
+        text.appendUAPIGet()
+        text.append(uapiErrno: Errno(0))
+        #expect(text.withBytes { String(decoding: $0, as: UTF8.self) } == "get=1\n\nerrno=0\n\n")
+    }
 }
