@@ -153,4 +153,25 @@ import Testing
         #expect((seal(text, nonce, aad, key) == sealed) == isValid, "\(name)")
         #expect(open(sealed, nonce, aad, key) == (isValid ? text : nil), "\(name)")
     }
+
+    @Test func `M4: an empty text is its tag, and nothing shorter than a tag opens`() {
+        let key = [UInt8](repeating: 7, count: 32)
+        let nonce = [UInt8](repeating: 9, count: 24)
+        var sealed = [UInt8](repeating: 0, count: 16)
+        var output: UInt8 = 0
+        ChaCha20Poly1305.seal(.empty, counter: 5, authenticating: .empty, key: key, into: &sealed)
+        for length in 0...16 {
+            let opens = sealed[..<length].withUnsafeBytes {
+                ChaCha20Poly1305.open($0, counter: 5, authenticating: .empty, key: key, into: &output)
+            }
+            #expect(opens == (length == 16))
+        }
+        XChaCha20Poly1305.seal(.empty, nonce: nonce, authenticating: .empty, key: key, into: &sealed)
+        for length in 0...16 {
+            let opens = sealed[..<length].withUnsafeBytes {
+                XChaCha20Poly1305.open($0, nonce: nonce, authenticating: .empty, key: key, into: &output)
+            }
+            #expect(opens == (length == 16))
+        }
+    }
 }

@@ -91,4 +91,34 @@ import WireGuardTestSupport
         #expect(change.peers.first?.allowedIPs == [.add(moved)])
         #expect(old.applying(change) == new)
     }
+
+    @Test func `A1: a prefix is taken away by itself, or by replacing the list for a kernel that cannot`() throws {
+        let (kept, dropped) = (try #require(IPPrefix("10.0.0.0/8")), try #require(IPPrefix("10.1.0.0/16")))
+        let old = DeviceConfiguration(peers: [
+            PeerConfiguration(publicKey: numberedKey(1), allowedIPs: [kept, dropped])
+        ])
+        let new = DeviceConfiguration(peers: [PeerConfiguration(publicKey: numberedKey(1), allowedIPs: [kept])])
+        var change = PeerChange(publicKey: numberedKey(1))
+        change.updateOnly = true
+        change.allowedIPs = [.remove(dropped)]
+        #expect(DeviceChange.difference(from: old, to: new).peers == [change])
+        change.replaceAllowedIPs = true
+        change.allowedIPs = [.add(kept)]
+        #expect(DeviceChange.difference(from: old, to: new, removal: .byReplacing).peers == [change])
+        // Nothing is replaced when nothing is taken away.
+        change.replaceAllowedIPs = false
+        change.allowedIPs = [.add(dropped)]
+        #expect(DeviceChange.difference(from: new, to: old, removal: .byReplacing).peers == [change])
+    }
+
+    @Test func `A5: a list that is replaced has the order it is told in`() throws {
+        let prefixes = [try #require(IPPrefix("10.0.0.0/8")), try #require(IPPrefix("10.1.0.0/16"))]
+        let old = DeviceConfiguration(peers: [PeerConfiguration(publicKey: numberedKey(1), allowedIPs: prefixes)])
+        var change = DeviceChange()
+        var peer = PeerChange(publicKey: numberedKey(1))
+        peer.replaceAllowedIPs = true
+        peer.allowedIPs = prefixes.reversed().map { .add($0) }
+        change.peers = [peer]
+        #expect(old.applying(change).peers.first?.allowedIPs == prefixes.reversed())
+    }
 }

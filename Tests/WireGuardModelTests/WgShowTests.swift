@@ -1,3 +1,4 @@
+import IPAddressing
 import LinuxSystem
 import Testing
 import WireGuardCrypto
@@ -67,5 +68,62 @@ import WireGuardTestSupport
     @Test func `units are coloured as in wg`() {
         #expect(WgShow.bytes(1239, .coloured) == "1.21 \u{1b}[36mKiB\u{1b}[0m")
         #expect(WgShow.duration(61, .coloured) == "1 \u{1b}[36mminute\u{1b}[0m, 1 \u{1b}[36msecond\u{1b}[0m")
+    }
+
+    @Test func `a device with everything reads as in wg, the latest handshake first`() throws {
+        let endpoint = try #require(Endpoint("192.0.2.1:51820"))
+        let prefixes = [try #require(IPPrefix("10.0.0.0/8")), try #require(IPPrefix("fd00::/64"))]
+        let now = WallTime(seconds: 1_800_000_000, nanoseconds: 0)
+        var generator = SeededGenerator(seed: 1)
+        let privateKey = generator.privateKey()
+        let peers = [
+            PeerConfiguration(publicKey: numberedKey(1)),
+            PeerConfiguration(publicKey: numberedKey(2)),
+            PeerConfiguration(
+                publicKey: numberedKey(3), endpoint: endpoint, persistentKeepaliveSeconds: 25, allowedIPs: prefixes),
+        ]
+        let status = DeviceStatus(
+            configuration: DeviceConfiguration(
+                privateKey: privateKey, listenPort: 51820, firewallMark: 0xca6c, peers: peers),
+            peers: [
+                numberedKey(2): PeerStatus(
+                    lastHandshake: WallTime(seconds: now.seconds - 90, nanoseconds: 0), receivedBytes: 0, sentBytes: 148
+                ),
+                numberedKey(3): PeerStatus(
+                    lastHandshake: WallTime(seconds: now.seconds - 5, nanoseconds: 0), receivedBytes: 1239,
+                    sentBytes: 1152),
+            ])
+        var text = SecretText()
+        text.append(wgShow: status, interface: "wg0", now: now, showsKeys: true)
+        #expect(
+            text.withBytes { String(decoding: $0, as: UTF8.self) } == """
+                interface: wg0
+                  public key: \(privateKey.publicKey)
+                  private key: \(base64(privateKey))
+                  listening port: 51820
+                  fwmark: 0xca6c
+
+                peer: \(numberedKey(3))
+                  endpoint: 192.0.2.1:51820
+                  allowed ips: 10.0.0.0/8, fd00::/64
+                  latest handshake: 5 seconds ago
+                  transfer: 1.21 KiB received, 1.12 KiB sent
+                  persistent keepalive: every 25 seconds
+
+                peer: \(numberedKey(2))
+                  allowed ips: (none)
+                  latest handshake: 1 minute, 30 seconds ago
+                  transfer: 0 B received, 148 B sent
+
+                peer: \(numberedKey(1))
+                  allowed ips: (none)
+
+                """)
+    }
+
+    private func base64(_ key: PrivateKey) -> String {
+        var text = SecretText()
+        text.append(base64Of: key.secret)
+        return text.withBytes { String(decoding: $0, as: UTF8.self) }
     }
 }
