@@ -31,6 +31,7 @@ struct DatagramPathRecord: ~Copyable {
         let before = sequence.load(ordering: .acquiring)
         guard before & 1 == 0 else { return .busy }
         let path = assemble()
+        Interleaving.point(.publish)
         atomicMemoryFence(ordering: .acquiring)
         guard sequence.load(ordering: .relaxed) == before else { return .busy }
         return if let path { .path(path) } else { .none }

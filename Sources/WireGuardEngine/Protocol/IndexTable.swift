@@ -46,7 +46,8 @@ struct IndexTable: ~Copyable {
 
     private let buckets: Atomic<UnsafeMutablePointer<Buckets>>
     private let reclaimer: Reclaimer
-    private var entryCount = 0
+    /// Handshakes in progress and keypairs.
+    private(set) var entryCount = 0
     private static let initialBuckets = 16
 
     init(reclaimer: Reclaimer) {

@@ -73,7 +73,9 @@ struct SurvivorRow: ~Copyable {
     ) {
         if label.load(ordering: .relaxed) != timestamp.label {
             nanoseconds.store(UInt64(UInt32.max), ordering: .releasing)
+            Interleaving.point(.publish)
             label.store(timestamp.label, ordering: .releasing)
+            Interleaving.point(.publish)
         }
         nanoseconds.store(UInt64(timestamp.nanoseconds), ordering: .releasing)
     }

@@ -90,7 +90,7 @@ import WireGuardCrypto
         pair2.a.runControl(at: pair2.now)
         pair2.advance(seconds: 114)
         let late = initiation(pair2)
-        pair2.advance(seconds: 6.1)
+        pair2.advance(seconds: 6)
         overload(pair2.b, at: pair2.now)
         #expect(answer(pair2, to: late).map(\.kind) == [.cookieReply])
     }
@@ -204,14 +204,72 @@ import WireGuardCrypto
         pair.a.runReceive(answer(pair, to: initiation(pair)), at: pair.now.boot)
         pair.a.runControl(at: pair.now)
         var answers = 0
-        for _ in 0..<8 {
+        for _ in 0..<20 {
             overload(pair.b, at: pair.now)
             answers += answer(pair, to: initiation(pair)).count { $0.kind == .response }
             // Past the flood limit of the peer, below a new token.
             pair.advance(seconds: 0.0201)
         }
-        // 8 × 20.1 ms bring three more tokens.
-        #expect((5...8).contains(answers))
-        #expect(answers < 9)
+        // Five at once, and 19 × 20.1 ms bring seven more tokens.
+        #expect(answers == 12)
+        // Nobody is remembered for long, and control knows when to forget.
+        #expect(pair.b.device.rateLimiter.sourceCount == 1)
+        let soon = pair.now.boot.advanced(byNanoseconds: 1_000_000_000)
+        #expect(pair.b.device.nextDeadline(after: pair.now.boot).map { $0 <= soon } == true)
+        pair.run(seconds: 3)
+        #expect(pair.b.device.rateLimiter.sourceCount == 0)
+    }
+
+    @Test func `C4: a cookie outlives the handshake that it was given for, whatever response comes`() {
+        let pair = VirtualPair()
+        overload(pair.b, at: pair.now)
+        pair.a.runReceive(answer(pair, to: initiation(pair)), at: pair.now.boot)
+        pair.a.runControl(at: pair.now)
+        let responses = answer(pair, to: initiation(pair))
+        #expect(responses.map(\.kind) == [.response])
+        pair.a.runReceive(responses, at: pair.now.boot)
+        pair.a.runControl(at: pair.now)
+        pair.advance(seconds: 6)
+        #expect(!initiation(pair).bytes[132...].allSatisfy { $0 == 0 })
+    }
+
+    @Test func `C2, R9: when the clock goes backward the secret is replaced, or it would live too long`() {
+        let pair = VirtualPair()
+        overload(pair.b, at: pair.now)
+        pair.a.runReceive(answer(pair, to: initiation(pair)), at: pair.now.boot)
+        pair.a.runControl(at: pair.now)
+        pair.now.boot = BootTime(nanoseconds: pair.now.boot.nanoseconds - 10_000_000_000)
+        overload(pair.b, at: pair.now)
+        let withCookie = initiation(pair)
+        #expect(!withCookie.bytes[132...].allSatisfy { $0 == 0 })
+        #expect(answer(pair, to: withCookie).map(\.kind) == [.cookieReply])
+    }
+
+    @Test func `C3: each reply has a nonce of its own`() {
+        let pair = VirtualPair()
+        let message = initiation(pair)
+        overload(pair.b, at: pair.now)
+        let nonces = (0..<4).map { _ in Array(answer(pair, to: message)[0].bytes[8..<32]) }
+        #expect(Set(nonces).count == 4)
+    }
+
+    @Test func `C4: a damaged reply is no cookie, and a repeated one does not make it younger`() {
+        let pair = VirtualPair()
+        overload(pair.b, at: pair.now)
+        let good = answer(pair, to: initiation(pair))[0]
+        var damaged = good
+        damaged.bytes[40] ^= 1
+        pair.a.runReceive([damaged], at: pair.now.boot)
+        pair.a.runControl(at: pair.now)
+        #expect(initiation(pair).bytes[132...].allSatisfy { $0 == 0 })
+        overload(pair.b, at: pair.now)
+        let reply = answer(pair, to: initiation(pair))[0]
+        pair.a.runReceive([reply], at: pair.now.boot)
+        pair.a.runControl(at: pair.now)
+        pair.advance(seconds: 100)
+        pair.a.runReceive([reply], at: pair.now.boot)
+        pair.a.runControl(at: pair.now)
+        pair.advance(seconds: 15)
+        #expect(initiation(pair).bytes[132...].allSatisfy { $0 == 0 })
     }
 }

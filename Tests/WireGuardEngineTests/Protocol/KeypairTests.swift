@@ -32,6 +32,7 @@ import WireGuardModel
         pair.connect()
         let first = slots(pair.a, pair.b)
         #expect(first.current != nil && first.previous == nil && first.next == nil)
+        let firstIndex = first.current?.pointee.localIndex
         handshake(pair, from: pair.a)
         let second = slots(pair.a, pair.b)
         #expect(second.current != first.current && second.previous == first.current && second.next == nil)
@@ -39,6 +40,11 @@ import WireGuardModel
         let third = slots(pair.a, pair.b)
         #expect(third.previous == second.current)
         #expect(third.current != second.current)
+        // Nothing is received with the first any more, and nothing of it is kept.
+        let entry = firstIndex.flatMap { pair.a.device.record.pointee.indices.entry($0) }
+        #expect(entry == nil)
+        pair.a.device.reclaim()
+        #expect(!pair.a.device.record.pointee.reclaimer.isWaiting)
     }
 
     @Test func `S1, S2: the responder's new session waits in next, its current one stays, and data moves it on`() {
@@ -240,5 +246,46 @@ import WireGuardModel
         answers.append(watch.observe(boot: BootTime(nanoseconds: 301 * second), monotonicNanoseconds: 201 * second))
         answers.append(watch.observe(boot: BootTime(nanoseconds: 250 * second), monotonicNanoseconds: 150 * second))
         #expect(answers == [false, false, true, false, true])
+        // The clocks are read one after the other: a small difference either way is neither.
+        var steady = ClockWatch()
+        var noises: [Bool] = []
+        for noise: UInt64 in [500, 0, 1000, 999_999_000, 0] {
+            let boot = BootTime(nanoseconds: 100 * second + noise)
+            noises.append(steady.observe(boot: boot, monotonicNanoseconds: 90 * second))
+        }
+        #expect(noises == [false, false, false, false, false])
+    }
+
+    @Test func `S7: a session that waits for its confirmation is not sent with either, once sending has expired`() {
+        let pair = VirtualPair()
+        pair.passes = { $0.kind != .data }
+        pair.connect()
+        let next = slots(pair.b, pair.a).next!
+        pair.b.device.expireSendingKeys(at: pair.now)
+        #expect(!next.maySend && next.mayReceive)
+        pair.passes = { _ in true }
+        pair.send(from: pair.a)
+        pair.settle()
+        #expect(pair.b.delivered.count == 1 && slots(pair.b, pair.a).current == next)
+    }
+
+    @Test func `S4: rx takes no key that was invalidated, is too old, or whose peer is gone`() {
+        let pair = VirtualPair()
+        pair.connect()
+        let keypair = slots(pair.b, pair.a).current!
+        let receiver = Receiver(device: pair.b.device.record)
+        func found(_ now: BootTime) -> Bool { receiver.keypair(keypair.pointee.localIndex, now: now) == keypair }
+        let now = pair.now.boot
+        #expect(found(now))
+        keypair.pointee.peer.pointee.isRemoved.store(true, ordering: .relaxed)
+        #expect(!found(now))
+        keypair.pointee.peer.pointee.isRemoved.store(false, ordering: .relaxed)
+        keypair.pointee.mayReceive.store(false, ordering: .relaxed)
+        #expect(!found(now))
+        keypair.pointee.mayReceive.store(true, ordering: .relaxed)
+        #expect(!found(now.advanced(byNanoseconds: 180_000_000_000)))
+        // Once too old, for ever.
+        #expect(!keypair.mayReceive)
+        #expect(!found(now))
     }
 }

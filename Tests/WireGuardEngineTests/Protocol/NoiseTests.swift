@@ -221,6 +221,9 @@ import WireGuardTestSupport
         pair.run(seconds: 30)
         #expect(pair.sent(.initiation, from: pair.a).count == 2)
         #expect(pair.a.device.status().configuration.privateKey == nil)
+        // Nothing is left that was derived from it.
+        let derived = pair.a.peer(pair.b.publicKey).pointee.handshake.staticStatic.pointer
+        #expect(ConstantTime.isZero(derived, byteCount: 32))
     }
 
     @Test func `N8: a bad initiation changes nothing of the peer`() {
@@ -322,5 +325,15 @@ import WireGuardTestSupport
         pair.a.device.reclaim()
         #expect(ConstantTime.isZero(key, byteCount: 32))
         #expect(!reclaimer.isWaiting)
+    }
+
+    @Test func `N6: each zero result aborts by itself, whatever another check would say`() {
+        let state = NoiseSymmetricState(responder: PrivateKey.generate().publicKey)
+        let key = LockedKey()
+        RandomSource.system.fill(key.pointer, byteCount: 32)
+        let zeros = LockedKey()
+        let mixesShared = state.mixSharedSecret(privateKey: key.pointer, publicKey: zeros.pointer)
+        let mixesPrecomputed = state.mixPrecomputed(zeros)
+        #expect(!mixesShared && !mixesPrecomputed)
     }
 }

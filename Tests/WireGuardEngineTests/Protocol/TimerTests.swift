@@ -148,6 +148,7 @@ import WireGuardModel
     @Test func `R5: a completed handshake stops the retries and tells the time`() {
         let pair = VirtualPair()
         #expect(pair.a.device.status().peers[pair.b.publicKey]?.lastHandshake == nil)
+        pair.advance(seconds: 0.25)
         pair.connect()
         for (device, other) in [(pair.a, pair.b), (pair.b, pair.a)] {
             let peer = device.peer(other.publicKey)
@@ -295,5 +296,46 @@ import WireGuardModel
             }
         }
         #expect(told <= 4)
+    }
+
+    @Test func `D12: no timer is armed for an interface that is down, or for a peer that is gone`() {
+        let pair = VirtualPair(keepaliveA: 25, up: false)
+        let peer = pair.a.peer(pair.b.publicKey)
+        let record = pair.a.device.record
+        func arm() -> Bool {
+            _ = record.pointee.dataSent(peer, pair.now.boot, jitter: 0)
+            _ = record.pointee.dataReceived(peer, pair.now.boot)
+            _ = record.pointee.armSendKeepalive(peer, pair.now.boot)
+            _ = record.pointee.anyPacketTraversal(peer, pair.now.boot)
+            return [.newHandshake, .sendKeepalive, .persistentKeepalive].contains { peer.isPending($0) }
+        }
+        #expect(!arm())
+        record.pointee.isUp.store(true, ordering: .relaxed)
+        peer.pointee.isRemoved.store(true, ordering: .relaxed)
+        #expect(!arm())
+        peer.pointee.isRemoved.store(false, ordering: .relaxed)
+        #expect(arm())
+    }
+
+    @Test func `S3: a response wakes tx, which confirms the session; nobody else has to`() {
+        let pair = VirtualPair()
+        pair.send(from: pair.a)
+        pair.a.runControl(at: pair.now)
+        pair.b.runReceive(pair.a.outbox, at: pair.now.boot)
+        pair.b.runControl(at: pair.now)
+        pair.a.isTransmitWoken = false
+        pair.a.runReceive(pair.b.outbox, at: pair.now.boot)
+        #expect(pair.a.isControlWoken)
+        pair.a.runControl(at: pair.now)
+        #expect(pair.a.isTransmitWoken && !pair.a.isControlWoken)
+    }
+
+    @Test func `N12: as long as a loop holds what was retired, control looks again within 10 ms`() {
+        let pair = VirtualPair()
+        pair.connect()
+        pair.a.device.record.pointee.loops.pointee.wakesUp(.receive)
+        pair.a.device.forgetSessions(at: pair.now)
+        pair.a.device.reclaim()
+        #expect(pair.a.device.nextDeadline(after: pair.now.boot) == pair.now.boot.advanced(byNanoseconds: 10_000_000))
     }
 }

@@ -288,4 +288,19 @@ import WireGuardTestSupport
             [damaged, messages[3], messages[3], messages[2], messages[2], messages[0]], at: pair.now.boot)
         #expect(pair.b.delivered.dropFirst().map { $0.count - 20 } == [3, 2, 0])
     }
+
+    @Test func `D9: the endpoint follows a response and an initiation, too`() {
+        let pair = VirtualPair(endpointOfA: true)
+        let moved = Endpoint("203.0.113.5:5")!
+        pair.b.address = moved
+        pair.send(from: pair.a)
+        pair.a.runControl(at: pair.now)
+        pair.b.runReceive(pair.a.outbox, at: pair.now.boot)
+        pair.b.runControl(at: pair.now)
+        pair.a.outbox = []
+        #expect(pair.b.outbox.map(\.kind) == [.response])
+        pair.a.runReceive(pair.b.outbox, at: pair.now.boot)
+        pair.a.runControl(at: pair.now)
+        #expect(pair.a.peer(pair.b.publicKey).pointee.path?.endpoint == moved)
+    }
 }
