@@ -25,9 +25,10 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = [], settings:
     .target(name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict + settings)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func program(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .executableTarget(
-        name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict, linkerSettings: hardened)
+        name: name, dependencies: dependencies, exclude: exclude, cSettings: gnu, swiftSettings: strict,
+        linkerSettings: hardened)
 }
 
 func tests(_ subject: String, _ more: [Target.Dependency] = [], exclude: [String] = []) -> Target {
@@ -61,7 +62,7 @@ let sources: [Target] = [
     library("CNI", ["PluginSupport", "Tunnels"]),
     library("Netavark", ["PluginSupport", "Tunnels"]),
 
-    program("swg-ns", ["Commands"]),
+    program("swg-ns", ["Commands"], exclude: ["swg-ns.8"]),
     program("swg-cni", ["CNI"]),
     program("swg-netavark", ["Netavark"]),
     program("swg-engine", ["WireGuardEngine"]),

@@ -41,7 +41,7 @@ struct VerbTests {
 
     @Test func `the manual page names every command and every option`() throws {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let page = try File.readText("/\(root)/man/swg-ns.8")
+        let page = try File.readText("/\(root)/Sources/swg-ns/swg-ns.8")
         let words = Set(page.filter { $0 != "\\" }.split { " \n\",[=".contains($0) }.map(String.init))
         for verb in Verb.all {
             #expect(words.contains(verb.name), "\(verb.name)")
