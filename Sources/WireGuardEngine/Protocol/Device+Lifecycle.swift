@@ -56,7 +56,6 @@ extension Device {
         clearHandshake(of: peer)
         let displaced = peer.pointee.lock.withLock { peer.pointee.keypairs.clear() }
         retire(displaced)
-        takeBackDropped(peer)
         peer.pointee.row.pointee.hadSession.store(0, ordering: .relaxed)
     }
 

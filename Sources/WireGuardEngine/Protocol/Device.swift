@@ -60,13 +60,9 @@ final class Device {
         record.pointee.reclaimer.peerIsGone = { _ in }
         for peer in peers {
             let displaced = peer.pointee.keypairs.clear()
-            for keypair in [displaced.first, displaced.second, displaced.third, peer.pointee.keypairs.takeDropped()] {
-                var next = keypair
-                while let current = next {
-                    next = current.pointee.nextDropped
-                    current.deinitialize(count: 1)
-                    current.deallocate()
-                }
+            for keypair in [displaced.first, displaced.second, displaced.third] {
+                keypair?.deinitialize(count: 1)
+                keypair?.deallocate()
             }
         }
         let peers = peers
@@ -129,22 +125,10 @@ final class Device {
     }
 
     private func handle(_ work: PeerMail.Work, of peer: PeerPointer, at now: Moment) {
-        if work.contains(.confirmed) {
-            noteHandshake(peer, at: now)
-            takeBackDropped(peer)
-        }
+        if work.contains(.confirmed) { noteHandshake(peer, at: now) }
         guard !peer.pointee.isRemoved.load(ordering: .relaxed) else { return }
         if work.contains(.initiate) { sendInitiation(to: peer, at: now) }
         timers.update(peer)
-    }
-
-    /// Keypairs that rx has put out of their slots.
-    func takeBackDropped(_ peer: PeerPointer) {
-        var next = peer.pointee.lock.withLock { peer.pointee.keypairs.takeDropped() }
-        while let keypair = next {
-            next = keypair.pointee.nextDropped
-            retire(keypair)
-        }
     }
 
     /// Nobody sends or receives with it any more; its keys are wiped when both loops have let go.

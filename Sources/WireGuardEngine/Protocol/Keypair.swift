@@ -23,8 +23,6 @@ struct Keypair: ~Copyable {
     let mayReceive = Atomic<Bool>(true)
     /// rx only.
     var window = ReplayWindow()
-    /// Links keypairs that rx has dropped from their slot, until control takes them back.
-    var nextDropped: KeypairPointer?
 
     init(
         sendKey: consuming LockedKey, receiveKey: consuming LockedKey, peer: PeerPointer, localIndex: UInt32,

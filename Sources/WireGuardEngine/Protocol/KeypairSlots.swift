@@ -7,8 +7,6 @@ struct KeypairSlots: ~Copyable {
     let previous = Atomic<KeypairPointer?>(nil)
     /// Received but not yet sent on: the responder's, until the initiator has shown that it has the key, too.
     let next = Atomic<KeypairPointer?>(nil)
-    /// Keypairs that rx has put out of their slot, for control to take back.
-    private let dropped = Atomic<KeypairPointer?>(nil)
 
     /// Up to three keypairs that lost their slot.
     struct Displaced {
@@ -49,11 +47,7 @@ struct KeypairSlots: ~Copyable {
     /// faster and took it away.
     func confirm(_ keypair: KeypairPointer) -> Bool {
         guard next.load(ordering: .relaxed) == keypair else { return false }
-        if let old = previous.load(ordering: .relaxed) {
-            old.pointee.invalidate()
-            old.pointee.nextDropped = dropped.load(ordering: .relaxed)
-            dropped.store(old, ordering: .releasing)
-        }
+        // Nothing loses its slot: while one waits for this, `install` has left `previous` empty.
         previous.store(current.load(ordering: .relaxed), ordering: .releasing)
         Interleaving.point(.publish)
         current.store(keypair, ordering: .releasing)
@@ -79,7 +73,4 @@ struct KeypairSlots: ~Copyable {
         Interleaving.point(.publish)
         current.load(ordering: .relaxed)?.pointee.maySend.store(false, ordering: .releasing)
     }
-
-    /// Control, under the lock: the chain of what rx dropped, linked by `nextDropped`.
-    func takeDropped() -> KeypairPointer? { dropped.exchange(nil, ordering: .acquiring) }
 }

@@ -11,7 +11,7 @@ struct PeerMail: ~Copyable {
         static let initiate = Work(rawValue: 1)
         /// A timer was armed earlier than control would look.
         static let timers = Work(rawValue: 2)
-        /// The first packet on a new keypair came (checklist S2): note the time, take back what was dropped.
+        /// The first packet on a new keypair came (checklist S2): note the time.
         static let confirmed = Work(rawValue: 4)
 
         // For tx:
