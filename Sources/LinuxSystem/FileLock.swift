@@ -36,6 +36,7 @@ public struct FileLock: ~Copyable, Sendable {
     public static func withDirectory<Value: ~Copyable>(
         _ directory: String, mode: mode_t, _ body: () throws(SystemError) -> Value
     ) throws(SystemError) -> Value {
+        var attempt = 1
         while true {
             try File.makeDirectories(directory, mode: mode)
             let lock: FileLock?
@@ -43,7 +44,9 @@ public struct FileLock: ~Copyable, Sendable {
                 // On the directory: a lock file would be one more thing to leave behind.
                 lock = try acquireExisting(directory, wait: true, followLinks: true)
             } catch {
-                if error.errno.rawValue != ENOENT { throw error }
+                // Not for ever, as there: a link that leads nowhere can be made as little as it can be opened.
+                guard error.errno.rawValue == ENOENT, attempt < 100 else { throw error }
+                attempt += 1
                 continue
             }
             let value = try body()

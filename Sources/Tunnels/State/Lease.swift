@@ -39,8 +39,13 @@ struct LeaseBook {
 
     /// Best effort, and never from under somebody who is about to write into it.
     func removeIfEmpty() {
-        let lock = try? FileLock.acquireExisting(state.leases, wait: false)
-        if lock != nil { rmdir(state.leases) }
+        do throws(SystemError) {
+            guard let lock = try FileLock.acquireExisting(state.leases, wait: false) else { return }
+            rmdir(state.leases)
+            _ = consume lock
+        } catch {
+            // Gone already, or it cannot be looked into: then there is nothing to remove.
+        }
     }
 
     /// The directory itself is the lock; whoever empties it removes it, hence the loop.
