@@ -35,6 +35,11 @@ as_tester() {
         env HOME=/srv/tester USER=tester XDG_RUNTIME_DIR=/run/user/$tester "$@"
 }
 
+# caller_of MODE COMMAND…: as the mode's caller, not confined.
+caller_of() {
+    case $1 in rootless*) as_tester "${@:2}" ;; *) "${@:2}" ;; esac
+}
+
 # configuration_of MODE
 configuration_of() {
     case $1 in

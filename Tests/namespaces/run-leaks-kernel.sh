@@ -27,6 +27,11 @@ for mode in $modes; do
         ok "leak row 22 ($mode): /proc/sys cannot be written"
     else
         ok "leak row 14 ($mode): /proc/net is the tunnel's; /sys still names the host's interfaces (--strict hides them)"
+        outside=$(caller_of "$mode" /srv/bin/leak-probe session)
+        inside=$(behind "$mode" /srv/bin/leak-probe session)
+        [ "$inside" -gt 0 ] && [ "$outside" -gt 0 ] || fail "leak row 16 ($mode): no session keyring: $inside, $outside"
+        [ "$inside" != "$outside" ] || fail "leak row 16 ($mode): the caller's session keyring"
+        ok "leak row 16 ($mode): a session keyring of its own"
         ok "leak rows 15, 17, 22 ($mode): left to --strict"
     fi
 done

@@ -37,6 +37,9 @@ for mode in $modes; do
     expect_closed 12 "$mode" "EPERM|EACCES" setns /proc/1/ns/net
     behind "$mode" grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status | grep -qv '0000000000000000$' &&
         fail "leak row 12 ($mode): capabilities are left"
+    bounding=$(behind "$mode" awk '/^CapBnd/ { print $2 }' /proc/self/status)
+    # CAP_NET_RAW, which Debian's ping asks for.
+    [ "$bounding" = 0000000000002000 ] || fail "leak row 12 ($mode): an exec could gain $bounding"
     if is_strict "$mode"; then
         expect_closed 12 "$mode" EPERM userns
         expect_closed 12 "$mode" "EPERM" inject

@@ -40,6 +40,25 @@ for mode in $modes; do
     grep -q '^KEPT=kept$' <<<"$environment" || fail "($mode): the rest of the environment is lost"
     ok "leak row 10 ($mode): no bus, display or multiplexer in the environment, the rest is kept"
 done
+
+# A service that starts later, in a directory where services put their sockets.
+for mode in root rootless; do
+    behind $mode "$BASH" -c 'until [ -e /srv/later ]; do sleep 0.05; done; /srv/bin/leak-probe unix /tmp/.X11-unix/X78' \
+        </dev/null >"$test_folder/answer" &
+    command=$!
+    # The mounts are made before the handshake, and what listens by then is looked up before them.
+    wait_until 10 pgrep -f "^/[^ ]*bash -c until" || fail "no command"
+    /srv/bin/leak-probe listen /tmp/.X11-unix/X78 >"$test_folder/ready" </dev/null &
+    later=$!
+    wait_until 5 grep -q ready "$test_folder/ready" || fail "no later listener"
+    [ "$(/srv/bin/leak-probe unix /tmp/.X11-unix/X78)" = open ] || fail "the later listener does not work outside"
+    touch /srv/later
+    wait $command || true
+    kill $later
+    rm -f /srv/later /tmp/.X11-unix/X78
+    [ "$(cat "$test_folder/answer")" = ENOENT ] || fail "leak row 4 ($mode): a later socket: $(cat "$test_folder/answer")"
+done
+ok "leak row 4: the socket of a service that starts later is out of reach, too"
 kill "$listener"
 
 # Files stay, at the default level.
