@@ -2,7 +2,7 @@
 # D5, D6: what the packets outside look like: DSCP and ECN, no DF, fragments over a narrow path.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/pair.sh"
-need wg ping tcpdump iperf3
+need wg ping tcpdump iperf3 nft
 
 make_pair swg-engine swg-engine
 ip netns exec b tcpdump --immediate-mode -n -U -v -i vb -w wire.pcap udp or 'ip[6:2] & 0x1fff != 0' 2>wire.log &
@@ -29,8 +29,7 @@ response=$(tcpdump -n -v -r wire.pcap 'src host 192.0.2.2' 2>/dev/null | paste -
 ok "D5, D6: DSCP of handshakes, ECN of data, no DF"
 
 # D5 inbound: a router that marks congestion outside is heard inside.
-if command -v nft >/dev/null; then
-    in_b nft -f - <<'NFT'
+in_b nft -f - <<'NFT'
 table ip congestion {
     chain early {
         type filter hook prerouting priority -300
@@ -38,19 +37,18 @@ table ip congestion {
     }
 }
 NFT
-    ip netns exec b tcpdump --immediate-mode -n -U -v -i wgb -w inner.pcap icmp 2>inner.log &
-    dump=$!
-    wait_until 5 grep -q listening inner.log
-    in_a ping -q -c 1 -W 2 -Q 0x02 10.0.0.2 >/dev/null
-    in_a ping -q -c 1 -W 2 -Q 0x00 10.0.0.2 >/dev/null
-    sleep 0.3
-    kill -INT $dump
-    wait $dump || true
-    seen=$(tcpdump -n -v -r inner.pcap 'src host 10.0.0.1' 2>/dev/null | sed -n 's/.*tos \(0x[0-9a-f]*\).*/\1/p' | tr '\n' ' ')
-    [ "$seen" = "0x3 0x0 " ] || fail "D5: inside they have $seen"
-    in_b nft delete table ip congestion
-    ok "D5: a mark of congestion outside reaches an ECN-capable packet inside, and no other"
-fi
+ip netns exec b tcpdump --immediate-mode -n -U -v -i wgb -w inner.pcap icmp 2>inner.log &
+dump=$!
+wait_until 5 grep -q listening inner.log
+in_a ping -q -c 1 -W 2 -Q 0x02 10.0.0.2 >/dev/null
+in_a ping -q -c 1 -W 2 -Q 0x00 10.0.0.2 >/dev/null
+sleep 0.3
+kill -INT $dump
+wait $dump || true
+seen=$(tcpdump -n -v -r inner.pcap 'src host 10.0.0.1' 2>/dev/null | sed -n 's/.*tos \(0x[0-9a-f]*\).*/\1/p' | tr '\n' ' ')
+[ "$seen" = "0x3 0x0 " ] || fail "D5: inside they have $seen"
+in_b nft delete table ip congestion
+ok "D5: a mark of congestion outside reaches an ECN-capable packet inside, and no other"
 
 # D6: trains over a link of 1280: fragments, and all of it arrives.
 ip -n a link set va mtu 1280

@@ -3,6 +3,7 @@
 # `run` waits for the first handshake and says what it knows when none comes; nothing is started then.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/run-modes.sh"
+need nft
 prepare_modes
 
 variant() { # variant NAME SED-EXPRESSION
@@ -56,15 +57,18 @@ ok "a handshake on the second try is in time"
 
 # Interrupted while it waits.
 variant silent 's/51820/51999/'
-ip netns exec gateway nft -f - <<<'table inet t { chain input { type filter hook input priority 0; udp dport 51999 drop; } }' 2>/dev/null || true
+ip netns exec gateway nft -f - <<<'table inet t { chain input { type filter hook input priority 0; udp dport 51999 counter drop; }; }' ||
+    fail "nft refuses the rule"
+was_dropped() { ip netns exec gateway nft list table inet t | grep 'counter packets [1-9]'; }
 (
     trap - ERR
     swg root run --quiet /srv/silent.conf -- touch /srv/started
 ) &
-sleep 1
+waiting=$!
+wait_until 5 was_dropped || fail "no handshake was tried: $(ip netns exec gateway nft list table inet t)"
 pkill -INT -o -f '^/srv/bin/swg-ns run'
 status=0
-wait $! || status=$?
+wait $waiting || status=$?
 [ $status = 125 ] || fail "interrupted: status $status"
 [ -z "$(ls /run/swg-ns/tunnels 2>/dev/null)" ] && [ ! -e /srv/started ] || fail "interrupted: something is left"
 ok "interrupted while waiting: nothing started, nothing left"

@@ -70,6 +70,9 @@ for mode in root rootless; do
     exec 8>&-
     wait $command || true
     stop_capture
+    # Ten attempts were made, and each said why not.
+    [ "$(grep -cE '^E[A-Z]+$' "$test_folder/output")" = 10 ] && grep -q ' lo: ' "$test_folder/output" ||
+        fail "leak row 20 ($mode): not tried: $(cat "$test_folder/output")"
     ! grep -q '^open' "$test_folder/output" || fail "leak row 20 ($mode): $(cat "$test_folder/output")"
     ! grep -q wg0 "$test_folder/output" || fail "leak row 20 ($mode): the device outlives its engine"
     others=$(tcpdump -n -r "$test_folder/death.pcap" 2>/dev/null |
