@@ -12,6 +12,18 @@ host_like() {
     done
 }
 
+# can_make_libcni_driver, make_libcni_driver FILE: the program of Tests/lib/libcni-driver, out of Debian's sources.
+can_make_libcni_driver() {
+    command -v go >/dev/null && [ -d /usr/share/gocode/src/github.com/containernetworking/cni/libcni ]
+}
+make_libcni_driver() {
+    local compiled=$test_folder/go
+    (cd "$(dirname "${BASH_SOURCE[0]}")/libcni-driver" &&
+        GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS=-buildvcs=false GOCACHE=$compiled go build -o "$1" . 2>&1) ||
+        fail "the driver does not build"
+    rm -rf "$compiled"
+}
+
 # make_root FOLDER: a root file system of busybox, made here: no registry is asked.
 make_root() {
     local name
