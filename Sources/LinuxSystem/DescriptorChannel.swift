@@ -2,10 +2,10 @@ import CLinux
 import Glibc
 
 /// One end of a pair of sockets that carries small messages and open descriptors between two processes.
-/// unix(7) SOCK_SEQPACKET, SCM_RIGHTS. Non-blocking.
+/// unix(7) SOCK_SEQPACKET, SCM_RIGHTS. Non-blocking, unless its pair was made to wait.
 public struct DescriptorChannel: ~Copyable, Sendable {
     /// Bytes of the largest message.
-    public static let messageBytes = 1024
+    public static let messageBytes = 4096
     public static let maximumDescriptors = 4
 
     public let descriptor: FileDescriptor
@@ -13,9 +13,12 @@ public struct DescriptorChannel: ~Copyable, Sendable {
     public init(owning descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 
     /// Two connected ends, closed on exec; the numbers are the caller's.
-    public static func makePair() throws(SystemError) -> (Int32, Int32) {
+    ///
+    /// - Parameter waits: `send` waits for room and `receive` for a message.
+    public static func makePair(waits: Bool = false) throws(SystemError) -> (Int32, Int32) {
         var numbers: (Int32, Int32) = (-1, -1)
-        let type = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        var type = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        if !waits { type |= Int32(SOCK_NONBLOCK.rawValue) }
         try systemCall("socketpair") {
             withUnsafeMutableBytes(of: &numbers) {
                 socketpair(AF_UNIX, type, 0, $0.bindMemory(to: Int32.self).baseAddress)
@@ -58,7 +61,7 @@ public struct DescriptorChannel: ~Copyable, Sendable {
                 header.msg_iov = pointer
                 header.msg_iovlen = 1
                 return try systemCallUnlessBlocked("sendmsg") {
-                    sendmsg(number, &header, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+                    sendmsg(number, &header, Int32(MSG_NOSIGNAL))
                 }
             }
         }
@@ -67,8 +70,22 @@ public struct DescriptorChannel: ~Copyable, Sendable {
 
     /// Receives one message; nil when there is none. Zero bytes are the end of the other side.
     ///
+    /// What the other side sent before it ended comes first, whatever it left unread: for that the kernel answers
+    /// ECONNRESET, once, ahead of the messages that still wait.
+    ///
     /// - Parameter descriptors: gets the numbers that came along, close-on-exec, owned by the caller.
     public borrowing func receive(
+        into message: UnsafeMutableRawBufferPointer, descriptors: inout [Int32]
+    ) throws(SystemError) -> Int? {
+        do throws(SystemError) {
+            return try receiveOnce(into: message, descriptors: &descriptors)
+        } catch {
+            guard error.errno.rawValue == ECONNRESET else { throw error }
+            return try receiveOnce(into: message, descriptors: &descriptors)
+        }
+    }
+
+    private borrowing func receiveOnce(
         into message: UnsafeMutableRawBufferPointer, descriptors: inout [Int32]
     ) throws(SystemError) -> Int? {
         let number = descriptor.rawValue
@@ -82,7 +99,7 @@ public struct DescriptorChannel: ~Copyable, Sendable {
                 header.msg_iov = pointer
                 header.msg_iovlen = 1
                 return try systemCallUnlessBlocked("recvmsg") {
-                    recvmsg(number, &header, Int32(MSG_CMSG_CLOEXEC | MSG_DONTWAIT))
+                    recvmsg(number, &header, Int32(MSG_CMSG_CLOEXEC))
                 }
             }
             guard let count else { return nil }

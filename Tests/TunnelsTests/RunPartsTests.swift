@@ -126,11 +126,11 @@ extension InvokingUser {
     }
 }
 
-@Suite struct DescriptorChannelTests {
+@Suite struct CommandChannelTests {
     @Test func `a word, its text and a descriptor arrive together; the end of the other side is nil`() throws {
-        let ends = try DescriptorChannel.pair()
-        let ours = DescriptorChannel(owning: ends.ours)
-        let theirs = DescriptorChannel(owning: ends.theirs)
+        let ends = try CommandChannel.pair()
+        let ours = CommandChannel(owning: ends.ours)
+        let theirs = CommandChannel(owning: ends.theirs)
         let file = try FileDescriptor.open("/dev/null", O_RDONLY)
         let identity = try file.identity()
         try theirs.send(.device, "text", passing: file.rawValue)
@@ -148,6 +148,19 @@ extension InvokingUser {
         _ = consume theirs
         let third = try ours.receive()?.word
         #expect(third == nil)
+    }
+
+    @Test func `why the child failed arrives although it left our last word unread`() throws {
+        let ends = try CommandChannel.pair()
+        let ours = CommandChannel(owning: ends.ours)
+        let theirs = CommandChannel(owning: ends.theirs)
+        try ours.send(.device)
+        try theirs.send(.failed, "the reason")
+        _ = consume theirs
+        let text = try ours.receive()?.text
+        #expect(text == "the reason")
+        let end = try ours.receive()?.word
+        #expect(end == nil)
     }
 }
 

@@ -27,7 +27,7 @@ import Netlink
 enum CommandChild {
     /// Called in the forked child.
     /// - Returns: the status to exit with, unless the process has become the command.
-    static func run(_ setup: CommandSetup, _ channel: borrowing DescriptorChannel) -> Int32 {
+    static func run(_ setup: CommandSetup, _ channel: borrowing CommandChannel) -> Int32 {
         do throws(CommandFailure) {
             try prepareProcess(setup, channel)
             try enterPlace(setup, channel)
@@ -48,9 +48,9 @@ enum CommandChild {
 
     /// 1. Nothing inherited but the channel and 0 to 2; gone when `swg-ns` goes.
     private static func prepareProcess(
-        _ setup: CommandSetup, _ channel: borrowing DescriptorChannel
+        _ setup: CommandSetup, _ channel: borrowing CommandChannel
     ) throws(CommandFailure) {
-        var kept = [channel.descriptor.rawValue]
+        var kept = [channel.descriptor]
         if case .join(let network, let user) = setup.place { kept += [network] + (user.map { [$0] } ?? []) }
         try attempt("closing inherited descriptors") { () throws(SystemError) in
             try PrivilegeStages.closeInheritedDescriptors(keeping: kept)
@@ -60,7 +60,7 @@ enum CommandChild {
 
     /// 2. The namespaces, and in them the tunnel's device with its addresses and routes.
     private static func enterPlace(
-        _ setup: CommandSetup, _ channel: borrowing DescriptorChannel
+        _ setup: CommandSetup, _ channel: borrowing CommandChannel
     ) throws(CommandFailure) {
         switch setup.place {
         case .join(let network, let user):
@@ -98,7 +98,7 @@ enum CommandChild {
     }
 
     /// 3. `--strict` only. The child ends here; its sibling goes on.
-    private static func continueInNewPidNamespace(_ channel: borrowing DescriptorChannel) throws(CommandFailure) {
+    private static func continueInNewPidNamespace(_ channel: borrowing CommandChannel) throws(CommandFailure) {
         let pid = swg_fork_sibling_in_new_pid_namespace()
         if pid < 0 { throw CommandFailure("making a pid namespace", SystemError(call: "clone", errno: .current)) }
         if pid > 0 {
@@ -120,8 +120,8 @@ enum CommandChild {
         }
     }
 
-    private static func waitForStart(_ channel: borrowing DescriptorChannel) throws(CommandFailure) {
-        let word: DescriptorChannel.Word?
+    private static func waitForStart(_ channel: borrowing CommandChannel) throws(CommandFailure) {
+        let word: CommandChannel.Word?
         do throws(SystemError) {
             word = try channel.receive()?.word
         } catch {
@@ -150,7 +150,7 @@ enum CommandChild {
 
     /// 6. The filter and exec. Returns the status when that fails.
     static func becomeCommand(
-        _ setup: CommandSetup, _ channel: borrowing DescriptorChannel
+        _ setup: CommandSetup, _ channel: borrowing CommandChannel
     ) throws(CommandFailure) -> Int32 {
         let arguments = CStringVector(setup.command)
         let environment = CStringVector(setup.environment)
@@ -175,7 +175,7 @@ enum CommandChild {
     }
 
     private static func say(
-        _ word: DescriptorChannel.Word, on channel: borrowing DescriptorChannel
+        _ word: CommandChannel.Word, on channel: borrowing CommandChannel
     ) throws(CommandFailure) {
         do throws(SystemError) {
             try channel.send(word)

@@ -11,7 +11,7 @@ import LinuxSystem
 enum CommandInit {
     private static let passedOn: [Int32] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM]
 
-    static func run(_ setup: CommandSetup, _ channel: borrowing DescriptorChannel) -> Int32 {
+    static func run(_ setup: CommandSetup, _ channel: borrowing CommandChannel) -> Int32 {
         do {
             let signals = try SignalDescriptor(passedOn + [SIGCHLD])
             let command = fork()
@@ -42,7 +42,7 @@ enum CommandInit {
 
     /// Reaps whoever has ended; the command's ending if it is among them.
     private static func collect(
-        _ command: pid_t, _ channel: borrowing DescriptorChannel
+        _ command: pid_t, _ channel: borrowing CommandChannel
     ) throws(SystemError) -> ChildProcess.Ending? {
         while true {
             var status: Int32 = 0

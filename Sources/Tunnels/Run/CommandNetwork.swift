@@ -12,7 +12,7 @@ enum CommandNetwork {
     ///   and its descriptor handed to the parent. False: the parent makes a kernel device in the namespace that
     ///   it is handed, and says so.
     static func make(
-        _ plan: TunnelPlan, makesDevice: Bool, _ channel: borrowing DescriptorChannel
+        _ plan: TunnelPlan, makesDevice: Bool, _ channel: borrowing CommandChannel
     ) throws(CommandFailure) {
         do {
             let home = try FileDescriptor.open("/proc/self/ns/net", O_RDONLY)

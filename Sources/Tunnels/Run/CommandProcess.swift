@@ -14,15 +14,15 @@ struct CommandProcess: ~Copyable {
     /// Only while this process has a single thread.
     static func fork(_ setup: consuming CommandSetup) throws(TunnelError) -> CommandProcess {
         do throws(SystemError) {
-            let ends = try DescriptorChannel.pair()
+            let ends = try CommandChannel.pair()
             let child = Glibc.fork()
             if child == 0 {
-                let status = CommandChild.run(setup, DescriptorChannel(owning: ends.theirs))
+                let status = CommandChild.run(setup, CommandChannel(owning: ends.theirs))
                 _exit(status)
             }
             let error = Errno.current
             close(ends.theirs)
-            let channel = DescriptorChannel(owning: ends.ours)
+            let channel = CommandChannel(owning: ends.ours)
             if child < 0 { throw SystemError(call: "fork", errno: error) }
             return CommandProcess(supervisor: try CommandSupervisor(process: child, channel: channel))
         } catch {
@@ -48,7 +48,7 @@ struct CommandProcess: ~Copyable {
 
     mutating func waitUntilReady() throws(TunnelError) { _ = try receive(.ready) }
 
-    borrowing func tell(_ word: DescriptorChannel.Word) throws(TunnelError) {
+    borrowing func tell(_ word: CommandChannel.Word) throws(TunnelError) {
         do throws(SystemError) {
             try supervisor.send(word)
         } catch {
@@ -90,7 +90,7 @@ struct CommandProcess: ~Copyable {
 
     mutating func abandon() { supervisor.abandon() }
 
-    private mutating func receive(_ wanted: DescriptorChannel.Word) throws(TunnelError) -> DescriptorChannel.Message {
+    private mutating func receive(_ wanted: CommandChannel.Word) throws(TunnelError) -> CommandChannel.Message {
         switch try next(.preparing) {
         case .said(let message):
             guard message.word == wanted else { throw Self.failure(message) }
@@ -111,7 +111,7 @@ struct CommandProcess: ~Copyable {
         }
     }
 
-    private static func failure(_ message: borrowing DescriptorChannel.Message) -> TunnelError {
+    private static func failure(_ message: borrowing CommandChannel.Message) -> TunnelError {
         TunnelError(
             .system, message.text.isEmpty ? "the command's process said \(message.word) out of turn" : message.text)
     }

@@ -16,7 +16,7 @@ struct CommandSupervisor: ~Copyable {
     private static let interrupting: Set<Int32> = [SIGTERM, SIGHUP, SIGINT, SIGQUIT]
 
     private let signals: SignalDescriptor
-    private let channel: DescriptorChannel
+    private let channel: CommandChannel
     /// The forked child; under --strict the new namespace's process 1 once it has said so.
     private(set) var process: pid_t
     private var isReaped = false
@@ -32,7 +32,7 @@ struct CommandSupervisor: ~Copyable {
         return before
     }
 
-    init(process: pid_t, channel: consuming DescriptorChannel) throws(SystemError) {
+    init(process: pid_t, channel: consuming CommandChannel) throws(SystemError) {
         signals = try SignalDescriptor(Self.watched)
         self.process = process
         self.channel = channel
@@ -40,7 +40,7 @@ struct CommandSupervisor: ~Copyable {
 
     /// Why waiting ended.
     enum Event: ~Copyable {
-        case said(DescriptorChannel.Message)
+        case said(CommandChannel.Message)
         case ended(ChildProcess.Ending)
         /// A signal asks us to give up before anything has started.
         case interrupted(Int32)
@@ -54,7 +54,7 @@ struct CommandSupervisor: ~Copyable {
         case running
     }
 
-    borrowing func send(_ word: DescriptorChannel.Word) throws(SystemError) { try channel.send(word) }
+    borrowing func send(_ word: CommandChannel.Word) throws(SystemError) { try channel.send(word) }
 
     /// The next event, or `.timeout`; negative milliseconds wait for ever.
     mutating func next(_ phase: Phase, milliseconds: Int32 = -1) throws(SystemError) -> Event {
@@ -64,7 +64,7 @@ struct CommandSupervisor: ~Copyable {
             let left = milliseconds < 0 ? -1 : Int32(clamping: (deadline.since(.now) + 999_999) / 1_000_000)
             var entries = [
                 pollfd(fd: signals.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: channelIsOpen ? channel.descriptor.rawValue : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: channelIsOpen ? channel.descriptor : -1, events: Int16(POLLIN), revents: 0),
             ]
             let count = poll(&entries, 2, left)
             if count < 0, errno != EINTR { throw SystemError(call: "poll", errno: .current) }

@@ -270,7 +270,11 @@ final class Monitor {
         if ended == .exited(Worker.tunGoneStatus), tun.isGone() {
             return end(0, "the interface is gone")
         }
-        if !hasServed, ended == .exited(Worker.refusedStatus) { return end(1, "the configuration was refused") }
+        if !hasServed, ended == .exited(Worker.refusedStatus) {
+            // Where its last words were lost; otherwise this is told already.
+            readiness.fail("the configuration was refused")
+            return end(1, "the configuration was refused")
+        }
         log.error("the worker ended (\(ended)); starting another")
         deaths.count(authenticated: shared.facts.pointee.authenticated.load(ordering: .relaxed))
         guard let wait = deaths.waitNanoseconds else { return startAnotherWorker() }

@@ -79,14 +79,8 @@ extension DescriptorChannel {
     /// A message of another size is ignored and its descriptors are closed.
     borrowing func receiveRecord(descriptors: inout [Int32]) throws(SystemError) -> Received {
         var record = MonitorRecord(.ready)
-        let count: Int?
-        do throws(SystemError) {
-            count = try withUnsafeMutableBytes(of: &record) { (bytes) throws(SystemError) in
-                try receive(into: bytes, descriptors: &descriptors)
-            }
-        } catch {
-            if error.errno.rawValue == ECONNRESET { return .ended }
-            throw error
+        let count = try withUnsafeMutableBytes(of: &record) { (bytes) throws(SystemError) in
+            try receive(into: bytes, descriptors: &descriptors)
         }
         guard let count else { return .nothing }
         if count == 0 { return .ended }

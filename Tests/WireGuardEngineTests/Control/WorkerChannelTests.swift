@@ -57,6 +57,20 @@ import Testing
         #expect(nothing.isEmpty, "nothing is told twice")
     }
 
+    @Test func `the last words of a worker arrive although it left an answer unread`() throws {
+        let (one, other) = try DescriptorChannel.makePair()
+        let ours = WorkerChannel(DescriptorChannel(owning: FileDescriptor(owning: one)))
+        let theirs = DescriptorChannel(owning: FileDescriptor(owning: other))
+        let isAnswered = ours.answer(MonitorRecord(.interfaceIndex, first: 1))
+        #expect(isAnswered)
+        try theirs.send(MonitorRecord(.timestampSent))
+        try theirs.send(MonitorRecord(.refused, first: 22))
+        _ = consume theirs
+        var kinds: [UInt32] = []
+        while case .record(let record) = ours.receive() { kinds.append(record.kind) }
+        #expect(kinds == [MonitorRecord.Kind.timestampSent, .refused].map(\.rawValue))
+    }
+
     @Test func `room is seen by epoll, so that nobody has to ask`() throws {
         var ends = try Ends()
         ends.ours.tellRoutes(routes(5000))
