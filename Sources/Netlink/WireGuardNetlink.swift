@@ -85,7 +85,8 @@ public struct WireGuardNetlink {
         }
     }
 
-    private func send(_ change: DeviceChange, to name: String) throws(SystemError) {
+    /// As it is, with the flag for each removal.
+    func send(_ change: DeviceChange, to name: String) throws(SystemError) {
         var fragments = DeviceChangeFragments(change, interface: name, family: family)
         while let message = try fragments.next() { try socket.change(message) }
     }

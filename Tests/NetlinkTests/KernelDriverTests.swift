@@ -135,6 +135,33 @@ struct KernelDriverTests {
         #expect(after.peers.count == 3)
     }
 
+    @Test func `a kernel that is said to know the removal flag takes it, an older one refuses it and changes nothing`()
+        throws
+    {
+        let fresh = try TestNamespace()
+        try fresh.route.createWireGuard(name: "wg0")
+        let device = try wireGuard(in: fresh.namespace)
+        let first = try makeChange(peers: 2, allowedIPsEach: 3)
+        try device.apply(first, to: "wg0")
+        let before = try device.device("wg0").configuration
+        var change = DeviceChange()
+        var peer = PeerChange(publicKey: first.peers[0].publicKey)
+        // The second is another peer's, which keeps it.
+        let gone = first.peers[0].allowedIPs[1].prefix
+        peer.allowedIPs = [.remove(gone), .remove(first.peers[1].allowedIPs[0].prefix)]
+        change.peers = [peer]
+        let refusal = systemError { () throws(SystemError) in try device.send(change, to: "wg0") }
+        let knowsFlag = KernelVersion.current >= KernelVersion(6, 16)
+        #expect(refusal?.errno == (knowsFlag ? nil : Errno(EINVAL)))
+        let after = try device.device("wg0").configuration
+        for (old, new) in zip(before.peers, after.peers) {
+            let wanted =
+                knowsFlag && old.publicKey == peer.publicKey ? old.allowedIPs.filter { $0 != gone } : old.allowedIPs
+            #expect(Set(new.allowedIPs) == Set(wanted) && new.allowedIPs.count == wanted.count)
+        }
+        #expect(after.peers.count == 2)
+    }
+
     @Test func `a device that changes while it is read is never read in parts`() throws {
         let fresh = try TestNamespace()
         try fresh.route.createWireGuard(name: "wg0")

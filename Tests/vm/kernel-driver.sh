@@ -24,5 +24,6 @@ fi
 # The machine has a /run of its own: begin where it sees the same folder.
 cd "$tests"
 status=0
-"$tests/lib/vm/boot" -t "$([ -n "${SWG_FULL:-}" ] && echo 7200 || echo 1500)" "$tests/lib/vm/run-guest" || status=$?
+seconds=${SWG_VM_SECONDS:-$([ -n "${SWG_FULL:-}" ] && echo 7200 || echo 1500)}
+"$tests/lib/vm/boot" -t "$seconds" "$tests/lib/vm/run-guest" || status=$?
 [ $status = 0 ] || fail "the virtual machine's status is $status"

@@ -57,6 +57,8 @@ ok "without the driver: kernel is refused with the reason and leaves nothing, au
 driver loaded
 swg-ns doctor >doctor || true
 grep -q "kernel's WireGuard.*auto takes it" doctor || fail "doctor: $(cat doctor)"
+setpriv --reuid 65534 --regid 65534 --clear-groups swg-ns doctor >doctor || true
+grep -q "kernel's WireGuard.*for root's tunnels; without root the engine" doctor || fail "doctor without root: $(cat doctor)"
 attach auto 2
 is "t1 userspace attached,t2 kernel attached"
 healthy 1 2
