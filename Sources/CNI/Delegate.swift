@@ -50,7 +50,7 @@ struct Delegate {
     @discardableResult
     func run(_ verb: Verb) throws(PluginError) -> [UInt8] { try DelegateRun(self, verb).finish() }
 
-    /// A program that somebody is just writing can be run a moment later; libcni tries five times, too.
+    /// A program that somebody is just writing can be run a moment later; libcni tries for five seconds, too.
     fileprivate func start(_ verb: Verb) throws(PluginError) -> PendingRun {
         var environment = variables
         environment["CNI_COMMAND"] = verb.rawValue
@@ -63,7 +63,7 @@ struct Delegate {
                     input: document, deadlineMilliseconds: Self.deadlineMilliseconds,
                     limitBytes: Self.outputLimitBytes)
             } catch {
-                guard error.errno.rawValue == ETXTBSY, attempt < 5 else { throw failure(verb, "\(error)") }
+                guard error.errno.rawValue == ETXTBSY, attempt < 100 else { throw failure(verb, "\(error)") }
                 attempt += 1
                 usleep(50_000)
             }

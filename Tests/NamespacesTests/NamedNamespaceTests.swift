@@ -70,12 +70,12 @@ struct NamedNamespaceTests {
             _ = try NamedNamespace.create("shared")
             // A second mount namespace, receiving from this one as a container manager's does.
             var program = Spawn(
-                .path("/usr/bin/unshare"), arguments: ["unshare", "-m", "--propagation", "slave", "sleep", "30"])
+                .path("/usr/bin/unshare"), arguments: ["unshare", "-m", "--propagation", "slave", "sleep", "300"])
             program.parentDeathSignal = SIGKILL
             let observer = try program.start()
             let mounts = "/proc/\(observer.pid)/mounts"
             var sees = false
-            for _ in 0..<500 where !sees {
+            for _ in 0..<5000 where !sees {
                 usleep(10_000)
                 let inOther =
                     try File.readLink("/proc/\(observer.pid)/ns/mnt") != File.readLink("/proc/thread-self/ns/mnt")

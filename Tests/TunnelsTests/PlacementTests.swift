@@ -85,10 +85,11 @@ import Testing
             .path("/usr/bin/dbus-daemon"),
             arguments: ["dbus-daemon", "--nofork", "--config-file=\(folder)/bus.conf"]
         ).start()
-        while !File.exists("\(folder)/bus") { usleep(5000) }
+        // Bound first, the socket takes connections a moment later.
+        for _ in 0..<4000 where try !UnixSocket.isLive("\(folder)/bus") { usleep(5000) }
         let refusal = #expect(throws: DBusRefusal.self) {
             try SystemdScope.start(
-                unit: "x.scope", description: "d", processes: [1], bus: "\(folder)/bus", milliseconds: 3000)
+                unit: "x.scope", description: "d", processes: [1], bus: "\(folder)/bus", milliseconds: 60_000)
         }
         #expect(refusal?.name == "org.freedesktop.DBus.Error.ServiceUnknown")
         daemon.kill()

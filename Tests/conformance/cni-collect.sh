@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 240 s
 # GC and STATUS of CNI 1.1.0.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/cni.sh"

@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 120 s
 # Every key of the network configuration with every kind of value: taken, or an error object with the specification's
 # code that names the key and the value. Asked with STATUS, which reads as strictly as ADD and makes nothing.
 source "$(dirname "$0")/../lib/test.sh"

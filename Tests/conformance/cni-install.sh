@@ -82,6 +82,6 @@ for list in "$folder"/*.conflist; do
     ip netns del c1
 done
 for page in podman containerd kubernetes nomad; do
-    grep -m 1 '^## ' "$folder/$page.md" | grep -q 'Why has this container no network?' || fail "$page.md does not open with the question"
+    grep -m 1 '^## ' "$folder/$page.md" | grep >/dev/null 'Why has this container no network?' || fail "$page.md does not open with the question"
 done
 ok "the configurations and the notes"

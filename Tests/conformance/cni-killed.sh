@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 240 s
 # The runtime dies in the middle: at some system call of swg-cni's ADD or DEL all that the runtime started is killed at
 # once, swg-cni, its delegate, an engine that is not yet in a place of its own. The next DEL, or GC, leaves nothing: no
 # device, process, control group, state, lease, address.

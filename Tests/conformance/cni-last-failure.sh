@@ -16,14 +16,14 @@ must cni ADD one /run/netns/a
 refused 11 'in use' cni ADD two /run/netns/b
 refused 4 'no network namespace' cni ADD three /run/netns/none
 [ "$(failures | cut -d' ' -f1 | sort | tr '\n' ' ')" = "three two " ] || fail "not the failures of both: $(failures)"
-failures two | grep -q '^two CNI ADD: all 1 configurations of the pool .* are in use (tunnel .* of container one)' ||
+failures two | grep >/dev/null '^two CNI ADD: all 1 configurations of the pool .* are in use (tunnel .* of container one)' ||
     fail "log two: $(failures two)"
 [ -z "$(failures one)" ] || fail "log one has another's failure"
-swg-ns log | head -n 1 | grep -q '^last failures:' || fail "log does not begin with them"
+swg-ns log | head -n 1 | grep >/dev/null '^last failures:' || fail "log does not begin with them"
 ok "each container's last failure, with who holds the key; log CONTAINER shows its own"
 
 refused 4 'no network namespace' cni ADD two /run/netns/gone
-failures two | grep -q 'CNI ADD: no network namespace at /run/netns/gone' || fail "not the last one: $(failures two)"
+failures two | grep >/dev/null 'CNI ADD: no network namespace at /run/netns/gone' || fail "not the last one: $(failures two)"
 [ "$(failures two | wc -l)" = 1 ] || fail "more than the last one: $(failures two)"
 ok "a later failure takes the place of the earlier"
 

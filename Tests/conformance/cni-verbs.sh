@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 300 s
 # Every verb of CNI in every version, called directly: what specification 1.1.0 promises a runtime.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/cni.sh"

@@ -6,7 +6,7 @@ tests=$(realpath "$(dirname "$0")/..")
 
 skipped() { # skipped PATTERN
     expect_status 77 "$tests/vm/kernel-driver.sh"
-    tail -n 1 "$test_folder/output" | grep -Eq "^SKIP: no virtual machine: .*$1" || fail "the reason: $(tail -n 1 "$test_folder/output")"
+    tail -n 1 "$test_folder/output" | grep >/dev/null -E "^SKIP: no virtual machine: .*$1" || fail "the reason: $(tail -n 1 "$test_folder/output")"
 }
 
 export SWG_VM_CACHE=$test_folder/cache

@@ -45,8 +45,7 @@ print(sent)
 PY
 in_b python3 flood.py 1 >sent
 in_b python3 flood.py 2 >>sent
-kill -INT $dump
-wait $dump || true
+end_tcpdump $dump answers.log
 [ "$(tcpdump -n -r answers.pcap 'not arp' 2>/dev/null | wc -l)" = 0 ] || fail "M1: somebody answered garbage"
 [ "$(workers wga)" = "$worker" ] || fail "the worker died: $(cat a.log)"
 expect_ping a 10.0.0.2

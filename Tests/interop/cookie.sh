@@ -43,8 +43,7 @@ sleep 2
 wait_until 25 in_b ping -q -c 1 -W 1 10.0.0.1 || fail "C5: not let in under load"
 kill $flooding 2>/dev/null || true
 wait $flooding || true
-kill -INT $dump
-wait $dump || true
+end_tcpdump $dump ours.pcap.log
 [ "$(cookies ours.pcap 192.0.2.1 192.0.2.66)" -gt 10 ] || skip "this machine is too slow to flood the engine"
 ok "C5: under load we ask for a cookie, and a peer that brings it is let in"
 
@@ -58,8 +57,7 @@ sleep 2
 wait_until 25 in_a ping -q -c 1 -W 1 10.0.0.2 || fail "C4: we did not get in under load"
 kill $flooding 2>/dev/null || true
 wait $flooding || true
-kill -INT $dump
-wait $dump || true
+end_tcpdump $dump theirs.pcap.log
 ok "C4: we got in under load, $(cookies theirs.pcap 192.0.2.2 192.0.2.67) cookie replies went to the stranger, $(cookies theirs.pcap 192.0.2.2 192.0.2.1) to us"
 
 [ -z "$(cat a.log)" ] || fail "$(cat a.log)"

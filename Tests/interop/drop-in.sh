@@ -10,7 +10,15 @@ ended_within() { # ended_within SECONDS NAME: yes or no
     if wait_until "$1" no_engine "$2"; then echo yes; else echo no; fi
 }
 there() { if [ -e "$1" ]; then echo there; else echo gone; fi; }
+no_link() { ! ip link show "$1"; }
 link() { if ip link show "$1" >/dev/null 2>&1; then echo there; else echo gone; fi; }
+# An engine that has ended, by its name or for who waited for it, may hold the interface a moment longer.
+link_at_the_end() { if wait_until 2 no_link "$1"; then echo gone; else echo there; fi; }
+takes_interrupts() { # takes_interrupts PID: SIGINT is not ignored, or blocked and read from a descriptor
+    local ignored blocked
+    read -r blocked ignored < <(awk '/^Sig(Blk|Ign)/ { print $2 }' "/proc/$1/status" | xargs)
+    [ $((0x$ignored & ~0x$blocked & 2)) = 0 ]
+}
 status() { # status COMMAND…: its exit status, whether it said something
     local code=0
     "$@" >out 2>err </dev/null || code=$?
@@ -65,16 +73,18 @@ import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect("/var/run/wireguard/one.sock"); s.sendall(sys.stdin.read().encode())
 print(s.recv(100).decode().strip())')"
     kill -TERM "$pid"
-    echo "SIGTERM: ended $(ended_within 2 one), socket $(there /var/run/wireguard/one.sock), link $(link one)"
+    echo "SIGTERM: ended $(ended_within 2 one), socket $(there /var/run/wireguard/one.sock), link $(link_at_the_end one)"
 
     for flag in -f --foreground; do
         "$engine" $flag two >out 2>err &
         pid=$!
         wait_until 5 wg show two || echo "not there"
+        # Both serve before they care for signals, and this one is ignored in what a shell starts in the background.
+        wait_until 5 takes_interrupts $pid || echo "SIGINT is ignored"
         kill -INT $pid
         code=0
         wait $pid || code=$?
-        echo "$flag, SIGINT: status $code, socket $(there /var/run/wireguard/two.sock), link $(link two)"
+        echo "$flag, SIGINT: status $code, socket $(there /var/run/wireguard/two.sock), link $(link_at_the_end two)"
     done
     WG_PROCESS_FOREGROUND=1 "$engine" three >out 2>err &
     pid=$!
@@ -82,7 +92,7 @@ print(s.recv(100).decode().strip())')"
     rm /var/run/wireguard/three.sock
     code=0
     wait $pid || code=$?
-    echo "socket file removed: status $code, link $(link three)"
+    echo "socket file removed: status $code, link $(link_at_the_end three)"
     LOG_LEVEL=verbose "$engine" -f four >out 2>&1 &
     pid=$!
     wait_until 5 wg show four || echo "not there"

@@ -35,7 +35,7 @@ python3 make.py peers "$b_public" >peers.conf
 wg setconf wga peers.conf
 [ "$(wg show wga peers | wc -l)" = 10001 ] || fail "$(wg show wga peers | wc -l) peers"
 expect_ping a 10.0.0.2
-wg showconf wga | grep -c '^PublicKey' | grep -qx 10001 || fail "showconf"
+wg showconf wga | grep -c '^PublicKey' | grep >/dev/null -x 10001 || fail "showconf"
 kill -KILL "$(workers wga)"
 wait_until 10 sh -c "[ \"\$(wg show wga peers | wc -l)\" = 10001 ]" || fail "peers are forgotten with the worker"
 expect_ping a 10.0.0.2 20

@@ -19,7 +19,7 @@ ip netns exec b tcpdump --immediate-mode -n -U -i vb -w wire.pcap 2>wire.log &
 dump=$!
 wait_until 5 grep -q listening wire.log
 in_b iperf3 -s -1 -D --logfile server.log
-wait_until 5 sh -c 'ip netns exec b ss -Hltn | grep -q :5201'
+wait_until 5 sh -c 'ip netns exec b ss -Hltn | grep >/dev/null :5201'
 in_a iperf3 -c 10.0.0.2 -t 9 -i 1 --connect-timeout 3000 >client.log 2>&1 &
 client=$!
 for round in 1 2 3 4 5; do
@@ -36,8 +36,7 @@ wait $client || {
 }
 ok "five workers killed, the TCP connection lives: $(grep -c '0.00 bits/sec' client.log || true) silent seconds of 9"
 
-kill -INT $dump
-wait $dump || true
+end_tcpdump $dump wire.log
 clear=$(tcpdump -n -r wire.pcap 'ip and not udp port 2222 and not icmp' 2>/dev/null | wc -l)
 [ "$clear" = 0 ] || fail "$clear packets left in clear"
 ok "nothing left in clear"
@@ -53,7 +52,7 @@ ok "interface, changes and roamed endpoint outlive the worker"
 
 # The other direction: a connection into the engine.
 in_a iperf3 -s -1 -D --logfile server2.log
-wait_until 5 sh -c 'ip netns exec a ss -Hltn | grep -q :5201'
+wait_until 5 sh -c 'ip netns exec a ss -Hltn | grep >/dev/null :5201'
 in_b iperf3 -c 10.0.0.1 -t 4 -i 1 >client2.log 2>&1 &
 client=$!
 for round in 1 2; do

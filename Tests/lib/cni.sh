@@ -39,7 +39,7 @@ cni() {
     (
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin CNI_COMMAND="$verb" CNI_CONTAINERID="$container" \
             CNI_NETNS="$namespace" CNI_IFNAME=eth0 CNI_PATH="$SWG_BIN:/usr/lib/cni" "$@" \
-            timeout 60 "$SWG_BIN/swg-cni" <"$test_folder/network.json" 2> >(cat >"$test_folder/stderr") | cat >"$test_folder/answer"
+            timeout 120 "$SWG_BIN/swg-cni" <"$test_folder/network.json" 2> >(cat >"$test_folder/stderr") | cat >"$test_folder/answer"
         exit "${PIPESTATUS[0]}"
     )
 }
@@ -62,7 +62,7 @@ refused() {
         cat "$test_folder/answer" "$test_folder/stderr"
         fail "no error object with code $code: $*"
     }
-    jq -r '.msg + " " + (.details // "")' "$test_folder/answer" | grep -Eiq -- "$pattern" || {
+    jq -r '.msg + " " + (.details // "")' "$test_folder/answer" | grep >/dev/null -Ei -- "$pattern" || {
         cat "$test_folder/answer"
         fail "the error does not say $pattern"
     }
@@ -80,7 +80,7 @@ behind_tunnel() {
     # More than one try: on a busy machine the first packet may come before the engine has heard that it is up.
     wait_until 12 ip netns exec "$namespace" ping -q -c 1 -W 3 10.99.0.1 || fail "no ping out of $namespace"
     wait_until 12 ip netns exec "$namespace" ping -q -c 1 -W 3 fd99::1 || fail "no IPv6 ping out of $namespace"
-    ip netns exec "$namespace" curl -s -m 5 http://10.99.0.1/ | grep -q "behind the tunnel" ||
+    ip netns exec "$namespace" curl -s -m 20 http://10.99.0.1/ | grep >/dev/null "behind the tunnel" ||
         fail "no fetch out of $namespace"
     links=$(ip -n "$namespace" -o link | awk -F': ' '{print $2}' | sort | tr '\n' ' ')
     [ "$links" = "$(printf '%s\nlo\n' "$interface" | sort | tr '\n' ' ')" ] || fail "$namespace holds $links"

@@ -15,7 +15,7 @@ packages_in() {
 missing_packages() {
     local name
     for name in $(packages_in "$@"); do
-        dpkg-query -W -f '${Status}\n' "$name" 2>/dev/null | grep -q '^install ok installed$' || echo "$name"
+        dpkg-query -W -f '${Status}\n' "$name" 2>/dev/null | grep >/dev/null '^install ok installed$' || echo "$name"
     done
 }
 

@@ -99,7 +99,7 @@ inventory() {
     # The identifiers change with every mount; what is mounted where must not.
     awk '{ print $3, $4, $5, $NF, $(NF-1) }' /proc/self/mountinfo | sed 's/net:\[[0-9]*\]/net:[]/' | sort
     echo "== processes"
-    ps -e -o args= | grep -vE '^(ps |grep |sort|awk|/bin/bash|bash|\[|sleep )' | sort || true
+    ps -e -o args= | grep -vE '^(ps |grep |sort|awk|/bin/bash|bash|\[|sleep |busybox httpd)' | sort || true
     echo "== files"
     # A log is meant to outlive what it tells of.
     find /run /etc/netns /etc/wireguard -path /run/test -prune -o -print 2>/dev/null |
@@ -193,13 +193,27 @@ CONF
 capture() {
     local file=$1 interface=$2
     shift 2
+    capture_file=$file
     tcpdump --immediate-mode -U -n -i "$interface" -w "$file" "$@" 2>"$file.log" &
     capture_pid=$!
     wait_until 5 grep -q listening "$file.log" || fail "tcpdump does not start: $(cat "$file.log")"
 }
 
-stop_capture() {
-    sleep 0.3
-    kill -INT "$capture_pid"
-    wait "$capture_pid" || true
+stop_capture() { end_tcpdump "$capture_pid" "$capture_file.log"; }
+
+# end_tcpdump PID LOG: ends a tcpdump as soon as it has written all that it was given: a signal lets go what still waits
+# in its queue. LOG is its standard error.
+end_tcpdump() {
+    wait_until 5 tcpdump_has_written "$1" "$2" || fail "tcpdump falls behind: $(cat "$2")"
+    kill -INT "$1"
+    wait "$1" || true
+}
+tcpdump_has_written() { # asked with SIGUSR1 it says: N packets captured, N packets received by filter, N packets dropped
+    local before
+    before=$(grep -c 'packets\? captured' "$2" || true)
+    kill -USR1 "$1"
+    wait_until 5 sh -c "[ \"\$(grep -c 'packets\? captured' '$2')\" -gt ${before:-0} ]" || return 1
+    grep 'packets\? captured' "$2" | tail -n 1 |
+        sed -E 's/.* ([0-9]+) packets? captured, ([0-9]+) packets? received by filter, ([0-9]+) packets? dropped by kernel.*/\1 \2 \3/' |
+        { read -r captured received dropped && [ $((captured + dropped)) -ge "$received" ]; }
 }

@@ -31,8 +31,9 @@ on_kernel || [ "$before" != "$(engine_of)" ] || fail "the engine was not replace
 ip netns exec blue curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel" || fail "no answer after the replacement"
 ok "repair replaces a live engine; the interface stays"
 
+engine=$(engine_of)
 ip netns delete blue
-on_kernel || wait_until 10 bash -c "! test -d /proc/$(engine_of)" || fail "P2: the engine outlives the namespace"
+on_kernel || wait_until 10 bash -c "! test -d /proc/$engine" || fail "P2: the engine outlives the namespace"
 swg-ns list | grep >/dev/null 'client1 *orphaned' || fail "list: $(swg-ns list)"
 swg-ns gc | grep >/dev/null 'detached client1' || fail "gc"
 inventory >"$test_folder/after"

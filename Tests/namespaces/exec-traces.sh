@@ -9,7 +9,7 @@ before=$(range)
 swg-ns attach "$conf" --netns blue --engine "$backend" --quiet --wait
 [ "$(range)" = "$before" ] || fail "attach changed ping_group_range to $(range)"
 [ "$before" = "1	0" ] || fail "a fresh namespace lets $before ping: the test has no point"
-swg-ns exec client1 -- ping -q -c 1 -W 3 10.99.0.1 >"$test_folder/output" || fail "no ping in exec: $(cat "$test_folder/output")"
+swg-ns exec client1 -- ping -q -c 1 -W 20 10.99.0.1 >"$test_folder/output" || fail "no ping in exec: $(cat "$test_folder/output")"
 [ "$(range)" = "0	2147483647" ] || fail "ping was not allowed: $(range)"
 swg-ns exec client1 -- true
 [ "$(grep -c restoreSetting /run/swg-ns/tunnels/client1/journal.json)" = 1 ] || fail "the journal has it twice, or not"

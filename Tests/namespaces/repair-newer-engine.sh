@@ -59,7 +59,7 @@ mv "$test_folder/bin/new" "$test_folder/bin/swg-engine"
 [ "$(swg-ns repair)" = "client1: replaced" ] || fail "repair did not replace the engine"
 [ "$(listed engineVersion)" = "$newer" ] || fail "list says version $(listed engineVersion) after the repair"
 [ "$(readlink "/proc/$(listed enginePID)/exe")" = "$test_folder/bin/swg-engine" ] || fail "another program runs"
-[ ! -d "/proc/$engine" ] || fail "the old engine lives on"
+wait_until 5 sh -c "! test -d /proc/$engine" || fail "the old engine lives on"
 [ "$(ip -n blue -o link show wg0 | cut -d: -f1)" = "$index" ] || fail "the interface is another one"
 ok "the newer engine has the tunnel, list shows its version, the interface is the same"
 

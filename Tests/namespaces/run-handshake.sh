@@ -10,8 +10,12 @@ variant() { # variant NAME SED-EXPRESSION
     sed "$2" "$(configuration_of root)" >"/srv/$1.conf"
     chmod 600 "/srv/$1.conf"
 }
-fails() { # fails NAME PATTERN: within 2 s, with this reason
-    expect_status 125 swg root run --wait=2 "/srv/$1.conf" -- touch /srv/started
+fails() { # fails NAME PATTERN [SECONDS]: within that time (2 s), with this reason
+    expect_status 125 swg root run --wait="${3:-2}" "/srv/$1.conf" -- touch /srv/started
+    # On a busy machine the reason may not have come by then.
+    if ! grep -Eq -- "$2" "$test_folder/output"; then
+        expect_status 125 swg root run --wait=20 "/srv/$1.conf" -- touch /srv/started
+    fi
     expect_output "$2"
     [ ! -e /srv/started ] || fail "$1: the command was started"
     [ -z "$(ls /run/swg-ns/tunnels /run/swg-ns/leases 2>/dev/null)" ] || fail "$1: state is left"
@@ -23,9 +27,7 @@ fails port 'nobody listens on UDP port 51821 \(ICMP port unreachable\)'
 variant route 's/192.0.2.2/203.0.113.9/'
 fails route 'no route to 203.0.113.9'
 variant neighbour 's/192.0.2.2/192.0.2.200/'
-expect_status 125 swg root run --wait=4 /srv/neighbour.conf -- touch /srv/started
-expect_output '192.0.2.200 cannot be reached'
-ok "no handshake: neighbour"
+fails neighbour '192.0.2.200 cannot be reached' 4
 variant key "s|^PublicKey.*|PublicKey = $(wg genkey | wg pubkey)|"
 fails key 'no answer at all.*wrong PublicKey'
 variant name 's/192.0.2.2:/swg.invalid:/'

@@ -48,6 +48,7 @@ done
 for mode in root rootless; do
     mkfifo "$test_folder/go"
     chmod 666 "$test_folder/go"
+    : >"$test_folder/output"
     # What is sent while the device still goes away is the capture's business; then nothing may even be tried.
     behind $mode "$BASH" -c 'echo here; read -r
         for try in {1..50}; do

@@ -12,6 +12,7 @@ victim_of_root=$!
     as_tester /srv/bin/leak-probe with udp 9 sleep 1000
 ) &
 wait_until 5 pgrep -u $tester -x sleep || fail "no process of the user"
+wait_until 5 grep -qx sleep "/proc/$victim_of_root/comm" || fail "no process of root"
 victim_of_tester=$(pgrep -u $tester -x sleep)
 
 for mode in $modes; do
@@ -35,7 +36,7 @@ for mode in $modes; do
     esac
     expect_closed 12 "$mode" "EPERM|EACCES|ENOENT" setns "/proc/$victim/ns/net"
     expect_closed 12 "$mode" "EPERM|EACCES" setns /proc/1/ns/net
-    behind "$mode" grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status | grep -qv '0000000000000000$' &&
+    behind "$mode" grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status | grep >/dev/null -v '0000000000000000$' &&
         fail "leak row 12 ($mode): capabilities are left"
     bounding=$(behind "$mode" awk '/^CapBnd/ { print $2 }' /proc/self/status)
     # CAP_NET_RAW, which Debian's ping asks for.

@@ -28,8 +28,9 @@ done
 
 # While the command runs, the host replaces both its files by rename, as resolvconf and DHCP clients do.
 for mode in $modes; do
-    mkfifo "$test_folder/go" "$test_folder/arrived"
-    chmod 666 "$test_folder/go" "$test_folder/arrived"
+    mkfifo "$test_folder/go"
+    chmod 666 "$test_folder/go"
+    : >"$test_folder/seen"
     behind "$mode" "$BASH" -c 'echo here; read -r; cat /etc/resolv.conf /etc/nsswitch.conf' \
         <"$test_folder/go" >"$test_folder/seen" 2>&1 &
     command=$!
@@ -44,7 +45,7 @@ for mode in $modes; do
     wait $command || fail "leak row 8 ($mode): $(cat "$test_folder/seen")"
     ! grep -q 192.0.2.66 "$test_folder/seen" || fail "leak row 8 ($mode): the host's new file shows through"
     grep -q 'nameserver 10.99.0.1' "$test_folder/seen" || fail "leak row 8 ($mode): $(cat "$test_folder/seen")"
-    rm "$test_folder/go" "$test_folder/arrived"
+    rm "$test_folder/go"
     ok "leak row 8 ($mode): resolv.conf and nsswitch.conf survive the host's replacing its own"
 done
 kill $listener

@@ -48,6 +48,7 @@ for mode in root rootless; do
     command=$!
     # The mounts are made before the handshake, and what listens by then is looked up before them.
     wait_until 10 pgrep -f "^/[^ ]*bash -c until" || fail "no command"
+    : >"$test_folder/ready"
     /srv/bin/leak-probe listen /tmp/.X11-unix/X78 >"$test_folder/ready" </dev/null &
     later=$!
     wait_until 5 grep -q ready "$test_folder/ready" || fail "no later listener"

@@ -64,6 +64,7 @@ for mode in $modes; do
     ok "strays ($mode): killed at the command's end, a daemon in its own session too"
 done
 
+both_sleep() { [ "$(pgrep -cf '^sleep 4321')" = 2 ]; }
 # Nothing is left after an end, however it came. The greatest TAI64N stays by design, so it is there before.
 inventory >"$test_folder/before"
 for mode in $modes; do
@@ -77,6 +78,7 @@ for mode in $modes; do
         behind "$mode" "$BASH" -c 'echo here; setsid sleep 4321 & sleep 4321' >"$test_folder/output" 2>&1
     ) &
     wait_until 10 grep -q here "$test_folder/output" || fail "($mode) no command: $(cat "$test_folder/output")"
+    wait_until 10 both_sleep || fail "($mode) the command does not go on"
     pkill -KILL -o -f '^/srv/bin/swg-ns run'
     wait $! 2>/dev/null || true
     # The stray of the default level lives on, in a namespace without device or route.
@@ -84,7 +86,7 @@ for mode in $modes; do
         wait_until 5 sh -c '! pgrep -f "^sleep 4321"' || fail "killed ($mode): strays live"
     else
         stray=$(pgrep -n -f '^sleep 4321')
-        wait_until 5 sh -c "! nsenter -t $stray -n ip -o link | grep -q wg0" || fail "killed ($mode): the device lives"
+        wait_until 5 sh -c "! nsenter -t $stray -n ip -o link | grep >/dev/null wg0" || fail "killed ($mode): the device lives"
         [ -z "$(nsenter -t "$stray" -n ip route)" ] || fail "killed ($mode): a route is left"
         pkill -KILL -f '^sleep 4321' || true
     fi

@@ -23,7 +23,7 @@ main() { state MainPID; }
 reaches() { ip netns exec egress curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel"; }
 gone() {
     [ ! -e /run/netns/egress ] || fail "$1: the namespace is still there"
-    ! pgrep -x swg-engine >/dev/null || fail "$1: an engine is left"
+    wait_until 5 sh -c '! pgrep -x swg-engine' || fail "$1: an engine is left"
     inventory >"$test_folder/after"
     same_inventory "$test_folder/before" "$test_folder/after"
 }
@@ -40,7 +40,7 @@ ok "ready means attached; systemctl status says which tunnel; the engine belongs
 
 systemctl restart $unit
 reaches || fail "no answer after restart"
-[ ! -d "/proc/$engine" ] || fail "the old engine lives on"
+wait_until 5 sh -c "! test -d /proc/$engine" || fail "the old engine lives on"
 systemctl stop $unit
 [ "$(state Result)" = success ] || fail "stop: $(state Result)"
 gone stop
@@ -86,10 +86,11 @@ sed -i 's/^Endpoint.*/Endpoint = nowhere.invalid:51820/' /etc/wireguard/egress.c
 status=0
 systemctl start $unit 2>"$test_folder/output" || status=$?
 [ $status != 0 ] || fail "start with a bad file succeeded"
-systemctl status --no-pager $unit >"$test_folder/output" || true
+# Each new start, five a second here, begins without a status.
+says_why() { { systemctl status --no-pager $unit || true; } | grep >/dev/null 'Status: .*nowhere\.invalid'; }
+wait_until 10 says_why || fail "no word of it: $(systemctl status --no-pager $unit)"
 systemctl stop $unit
-expect_output 'Status: .*nowhere\.invalid'
-journalctl --no-pager -o cat -u $unit >"$test_folder/output"
-expect_output 'swg-ns: .*nowhere\.invalid'
+in_journal() { journalctl --no-pager -o cat -u $unit | grep >/dev/null 'swg-ns: .*nowhere\.invalid'; }
+wait_until 5 in_journal || fail "not in the journal: $(journalctl --no-pager -o cat -u $unit)"
 gone "failed start"
 ok "an attach that fails fails the unit; systemctl status and the journal say why"

@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 240 s
 # libcni itself, the library of podman, containerd, CRI-O and Nomad: chains, versions, host-local and static IPAM.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/cni.sh"

@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 120 s
 # The netavark plugin, called as netavark calls it: info, create, setup, teardown, one key per container.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/cni.sh"
@@ -20,7 +19,7 @@ refused_with() { # refused_with PATTERN VERB…
     local pattern=$1
     shift
     if plugin "$@"; then fail "should have been refused: $*"; fi
-    jq -r .error "$test_folder/answer" | grep -Eiq -- "$pattern" || {
+    jq -r .error "$test_folder/answer" | grep >/dev/null -Ei -- "$pattern" || {
         cat "$test_folder/answer" "$test_folder/stderr"
         fail "the error does not say $pattern"
     }

@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 240 s
 # podman 5 with netavark, in a Debian 13 that Tests/lib/trixie made: network create with a mistake, two containers with
 # two keys, a chosen one, a failing setup.
 source "$(dirname "$0")/../lib/test.sh"
@@ -40,11 +39,11 @@ grep -q 'did you mean "configDir"' /run/test/said || { cat /run/test/said; exit 
 podman network create -d swg-netavark --opt configDir=/run/test/pool egress >/dev/null
 podman run --rm --network egress --cap-add NET_RAW localhost/case:1 /bin/sh -c '$what_it_sees' >/run/test/seen
 podman run -d --name one --network egress:config=key2 --cap-add NET_RAW localhost/case:1 sleep 600 >/dev/null
-podman exec one ip -o -4 addr show eth0 | grep -q 10.99.0.3/32 || { echo "config=key2 was not taken"; exit 1; }
+podman exec one ip -o -4 addr show eth0 | grep >/dev/null 10.99.0.3/32 || { echo "config=key2 was not taken"; exit 1; }
 podman run -d --name two --network egress localhost/case:1 sleep 600 >/dev/null
 if podman run --rm --network egress localhost/case:1 true 2>/run/test/said; then echo "a third key appeared"; exit 1; fi
 grep -q 'in use' /run/test/said || { cat /run/test/said; exit 1; }
-podman exec one cat /etc/resolv.conf | grep -q 10.99.0.1 || { echo "DNS= did not arrive"; exit 1; }
+podman exec one cat /etc/resolv.conf | grep >/dev/null 10.99.0.1 || { echo "DNS= did not arrive"; exit 1; }
 podman restart -t 0 one >/dev/null
 podman exec one /bin/sh -c '$what_it_sees' >/run/test/seen2
 podman rm -f -t 0 one two >/dev/null

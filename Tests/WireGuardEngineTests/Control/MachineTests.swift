@@ -27,9 +27,13 @@ import Testing
             #expect(action.withCString { write(file.rawValue, $0, strlen($0)) } > 0)
         }
         let number = watch.descriptor
-        try trigger("add")
-        let wasWoken = try waitReadable(number, milliseconds: 100)
-        #expect(!wasWoken)
+        // What really changes on this machine meanwhile may wake it, but not every time.
+        let wakes = try (0..<5).map { _ in
+            _ = watch.drain()
+            try trigger("add")
+            return try waitReadable(number, milliseconds: 100)
+        }
+        #expect(wakes.contains(false))
         try trigger("change")
         // In a user namespace of its own the kernel tells nobody.
         _ = try waitReadable(number, milliseconds: 500)

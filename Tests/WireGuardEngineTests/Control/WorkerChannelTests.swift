@@ -124,8 +124,9 @@ import Testing
         }
         #expect(received.kind == MonitorRecord.Kind.ready.rawValue)
         _ = consume writer
-        // Every copy is closed: who reads the pipe sees its end.
-        let hasEnded = try waitReadable(reader.rawValue, milliseconds: 0)
+        // Every copy is closed: who reads the pipe sees its end. A child that another test has just forked holds one more
+        // until it executes its program.
+        let hasEnded = try waitReadable(reader.rawValue, milliseconds: 20_000)
         #expect(hasEnded)
         _ = try ends.theirs.send(UnsafeRawBufferPointer(start: nil, count: 0))
         guard case .ended = ends.ours.receive() else {

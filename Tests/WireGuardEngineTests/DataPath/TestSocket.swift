@@ -50,10 +50,10 @@ struct TestSocket: ~Copyable {
         return Endpoint(address: .v4(IPv4Address(127, 0, 0, 1)), port: UInt16(bigEndian: address.sin_port))
     }
 
-    /// All that has come, waiting for at least `atLeast` messages, at most two seconds.
+    /// All that has come, waiting for at least `atLeast` messages, at most twenty seconds.
     mutating func take(atLeast wanted: Int = 1) -> [Message] {
         var messages: [Message] = []
-        let limit = BootTime.now.advanced(byNanoseconds: 2_000_000_000)
+        let limit = BootTime.now.advanced(byNanoseconds: 20_000_000_000)
         while messages.count < wanted, BootTime.now < limit {
             let count = receiver.receive(descriptor.rawValue)
             for index in 0..<count {

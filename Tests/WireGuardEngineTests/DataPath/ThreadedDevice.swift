@@ -98,10 +98,10 @@ final class ThreadedDevice: @unchecked Sendable {
     /// A packet as the namespace sends it.
     func inject(_ packet: [UInt8]) { #expect(write(inside, packet, packet.count) == packet.count) }
 
-    /// The next packet for the namespace; empty when none comes within two seconds.
+    /// The next packet for the namespace; empty when none comes within twenty seconds.
     func packet() -> [UInt8] {
         var entry = pollfd(fd: inside, events: Int16(POLLIN), revents: 0)
-        guard poll(&entry, 1, 2000) == 1 else { return [] }
+        guard poll(&entry, 1, 20_000) == 1 else { return [] }
         var buffer = [UInt8](repeating: 0, count: 65536)
         let count = read(inside, &buffer, buffer.count)
         return Array(buffer.prefix(max(0, count)))

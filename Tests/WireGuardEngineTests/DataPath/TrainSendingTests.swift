@@ -90,10 +90,14 @@ import WireGuardModel
         while Glibc.send(near.rawValue, &byte, 1, Int32(MSG_DONTWAIT)) == 1 {}
         let target = try TestSocket()
         var sender = DatagramSender(ipv4: near.rawValue, ipv6: -1)
-        let start = BootTime.now
-        let outcome = send(&sender, train(3, 64), 64, to: target.endpoint)
-        #expect(outcome.sentBytes == 0 && outcome.error != 0)
-        #expect(BootTime.now.since(start) < 500_000_000)
+        // On a busy machine it may be another program's turn meanwhile, but not every time.
+        let waits = (0..<5).map { _ in
+            let start = BootTime.now
+            let outcome = send(&sender, train(3, 64), 64, to: target.endpoint)
+            #expect(outcome.sentBytes == 0 && outcome.error != 0)
+            return BootTime.now.since(start)
+        }
+        #expect(waits.contains { $0 < 500_000_000 }, "\(waits)")
         let stillOpen = far.rawValue >= 0
         #expect(stillOpen)
     }
