@@ -40,6 +40,7 @@ final class ControlLoop {
     /// As the monitor has said last.
     private var linkIsUp = false
     private var armed: BootTime?
+    private var waitsForRoom = false
     private var reportedTimestamp = TAI64N.zero
     private var keyHash = InlineArray<4, UInt64>(repeating: 0)
 
@@ -164,6 +165,7 @@ final class ControlLoop {
                 if !device.record.pointee.controlInbox.isEmpty || monitor.hasNotices { isDry = false }
                 afterWork()
                 if isDry { try arm() }
+                try watchForRoom()
                 try poll.wait(timeoutMilliseconds: isDry ? -1 : 0) { event throws(SystemError) in try handle(event) }
                 if clocks.observe(boot: .now, monotonicNanoseconds: clockNanoseconds(CLOCK_MONOTONIC)) {
                     log.verbose("the machine slept: all sessions are forgotten")
@@ -185,7 +187,9 @@ final class ControlLoop {
         switch Token(rawValue: event.token) {
         case .wake: wake.drain()
         case .timer: timer.drain()
-        case .monitor: try handleNotices()
+        case .monitor:
+            monitor.tellOwed()
+            try handleNotices()
         case .listener: server.accept()
         case nil: if server.owns(token: event.token) { server.serve(token: event.token, self) }
         }
@@ -202,7 +206,7 @@ final class ControlLoop {
             case .routes:
                 let change = RouteChange(words: (notice.first, notice.second, notice.third))
                 device.clearSources { change.concerns($0) }
-                sender.forgetRefusals()
+                forgetRefusals()
             case .machineCopied:
                 log.verbose("this machine is a copy of another: no key of before is used for sending again")
                 device.expireSendingKeys(at: .now)
@@ -240,6 +244,14 @@ final class ControlLoop {
         }
     }
 
+    /// The monitor's queue, as long as it is owed something.
+    private func watchForRoom() throws(SystemError) {
+        guard monitor.owesNews != waitsForRoom else { return }
+        waitsForRoom.toggle()
+        let interest: EventPoll.Interest = waitsForRoom ? [.readable, .writable] : .readable
+        try poll.modify(monitor.descriptor, interest, token: Token.monitor.rawValue)
+    }
+
     private func arm() throws(SystemError) {
         var due = device.nextDeadline(after: .now)
         if let deadline = server.deadline { due = min(due ?? deadline, deadline) }
@@ -257,7 +269,7 @@ final class ControlLoop {
             places.install(ipv4: sockets.ipv4, ipv6: sockets.ipv6)
             monitor.tell(MonitorRecord(.socketsTaken, serial: sockets.serial))
             socketsAreOpen = true
-            sender.forgetRefusals()
+            forgetRefusals()
             device.listenPort = sockets.port
             shared.facts.pointee.port.store(UInt64(sockets.port), ordering: .relaxed)
             return nil
@@ -265,6 +277,12 @@ final class ControlLoop {
             log.error("\(error)")
             return error.errno
         }
+    }
+
+    /// Of both senders: what the old sockets or routes could not do, the new ones may.
+    private func forgetRefusals() {
+        sender.forgetRefusals()
+        device.record.pointee.pathGeneration.wrappingAdd(1, ordering: .relaxed)
     }
 
     // MARK: timestamps
@@ -279,12 +297,9 @@ final class ControlLoop {
     }
 
     /// A new private key: its own floor applies.
-    private func privateKeyChanged(to key: PublicKey?) {
+    private func privateKeyChanged(to key: PrivateKey?) {
         guard let key else { return }
-        var hash = InlineArray<4, UInt64>(repeating: 0)
-        var state = BLAKE2s()
-        key.withBytes { state.update($0) }
-        withUnsafeMutableBytes(of: &hash) { room in if let base = room.baseAddress { state.finish(into: base) } }
+        let hash = key.floorName
         keyHash = hash
         guard let floor = try? monitor.timestampFloor(hash) else { return }
         device.raiseTimestampFloor(to: TAI64N(label: floor.label, nanoseconds: floor.nanoseconds))
@@ -292,7 +307,7 @@ final class ControlLoop {
     }
 
     private func applyToDevice(_ change: DeviceChange) -> Errno? {
-        if let key = change.privateKey { privateKeyChanged(to: key.key?.publicKey) }
+        if let key = change.privateKey { privateKeyChanged(to: key.key) }
         do {
             try device.apply(change, at: .now)
             return nil

@@ -240,10 +240,11 @@ final class Monitor {
         channel = consume open
     }
 
-    private func answerWorker(_ record: MonitorRecord, descriptors: [Int32] = []) {
-        if channel?.answer(record, descriptors: descriptors) == false {
-            log.verbose("the worker does not hear what it has asked for")
-        }
+    /// The answer names the question.
+    private func answerWorker(_ question: MonitorRecord, _ answer: MonitorRecord, descriptors: [Int32] = []) {
+        var answer = answer
+        answer.hash = question.hash
+        tellWorker { $0.answer(answer, descriptors: descriptors) }
     }
 
     /// What the journal occupies; what was punched out of it does not count.
@@ -322,7 +323,7 @@ final class Monitor {
             stall.workEnded()
             configurationLock.follow(configuration, log)
         case .timestampSent: floors.raise(record)
-        case .keyChanged: answerWorker(floors.floor(for: record))
+        case .keyChanged: answerWorker(record, floors.floor(for: record))
         case .interfaceIndex: answerInterfaceIndex(record)
         default: log.error("the worker sent a record of kind \(record.kind)")
         }
@@ -332,19 +333,19 @@ final class Monitor {
         do throws(SystemError) {
             let offer = try sockets.open(
                 port: UInt16(truncatingIfNeeded: record.first), mark: UInt32(truncatingIfNeeded: record.second))
-            answerWorker(offer.answer, descriptors: offer.descriptors)
+            answerWorker(record, offer.answer, descriptors: offer.descriptors)
         } catch {
             log.error("\(error)")
-            answerWorker(MonitorRecord(.sockets, first: UInt64(error.errno.rawValue)))
+            answerWorker(record, MonitorRecord(.sockets, first: UInt64(error.errno.rawValue)))
         }
     }
 
     private func answerInterfaceIndex(_ record: MonitorRecord) {
-        var record = record
-        let index = withUnsafeBytes(of: &record.hash) { bytes in
+        var name = record.hash
+        let index = withUnsafeBytes(of: &name) { bytes in
             if_nametoindex(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
         }
-        answerWorker(MonitorRecord(.interfaceIndex, first: UInt64(index)))
+        answerWorker(record, MonitorRecord(.interfaceIndex, first: UInt64(index)))
     }
 
     // MARK: time

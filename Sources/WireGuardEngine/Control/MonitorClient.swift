@@ -3,11 +3,17 @@ import LinuxSystem
 
 /// The worker's side of its channel to the monitor. Control only.
 ///
-/// Requests wait for their answer: the monitor is one short loop and answers at once. Notices that come in between
-/// are kept for the loop.
+/// Requests wait for their answer: the monitor is one short loop and answers at once, unless it waits for the kernel's
+/// lock of network configuration. Notices that come in between are kept for the loop. What the monitor is told is not
+/// lost when its queue is full meanwhile: it is owed, in its order, and told as soon as there is room.
 final class MonitorClient {
     private let channel: DescriptorChannel
     private var notices: [MonitorRecord] = []
+    /// Of each kind, and each key, the last one: a port that was taken before another, or the end of an earlier
+    /// request, says nothing more.
+    private var owed: [MonitorRecord] = []
+    /// Numbers those that have no hash to be told by.
+    private var questions: UInt64 = 0
     private static let patienceMilliseconds: Int32 = 10_000
 
     init(_ channel: consuming DescriptorChannel) { self.channel = channel }
@@ -16,6 +22,9 @@ final class MonitorClient {
 
     /// Notices came while an answer was waited for: no event will tell of them.
     var hasNotices: Bool { !notices.isEmpty }
+
+    /// Something waits for room: to be watched for being writable.
+    var owesNews: Bool { !owed.isEmpty }
 
     struct Sockets {
         var ipv4: Int32
@@ -27,7 +36,9 @@ final class MonitorClient {
     /// UDP sockets on `port` (0: any) with `mark`; throws what the monitor's bind said.
     func openSockets(port: UInt16, mark: UInt32) throws(SystemError) -> Sockets {
         var descriptors: [Int32] = []
-        let request = MonitorRecord(.openSockets, first: UInt64(port), second: UInt64(mark))
+        var request = MonitorRecord(.openSockets, first: UInt64(port), second: UInt64(mark))
+        questions += 1
+        request.hash[0] = questions
         let answer = try ask(request, for: .sockets, descriptors: &descriptors)
         let wanted = (answer.third & MonitorRecord.ipv4Flag) + (answer.third & MonitorRecord.ipv6Flag) / 2
         guard answer.first == 0, descriptors.count == Int(wanted) else {
@@ -63,8 +74,17 @@ final class MonitorClient {
         return UInt32(truncatingIfNeeded: answer.first)
     }
 
-    /// A notice that wants no answer. A full queue loses it: all of them are repeated or harmless.
-    func tell(_ record: MonitorRecord) { _ = try? channel.send(record) }
+    /// A notice that wants no answer.
+    func tell(_ record: MonitorRecord) {
+        owed.removeAll { $0.isReplaced(by: record) }
+        owed.append(record)
+        tellOwed()
+    }
+
+    /// The monitor may have made room. To one that is gone nothing is owed: its end is heard by reading.
+    func tellOwed() {
+        while let record = owed.first, (try? channel.send(record)) ?? true { owed.removeFirst() }
+    }
 
     /// What the monitor has said unasked; throws EPIPE when it is gone.
     func takeNotices() throws(SystemError) -> [MonitorRecord] {
@@ -77,18 +97,47 @@ final class MonitorClient {
         return notices
     }
 
+    /// The answer names the question: one that comes after its time was over is not taken for another's.
     private func ask(
         _ request: MonitorRecord, for kind: MonitorRecord.Kind, descriptors: inout [Int32]
     ) throws(SystemError) -> MonitorRecord {
-        try channel.send(request)
+        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(MonitorClient.patienceMilliseconds) * 1_000_000)
+        try put(request, until: deadline)
         while true {
-            guard try waitReadable(descriptor, milliseconds: MonitorClient.patienceMilliseconds) else {
-                throw SystemError(call: "recvmsg", object: "monitor", errno: Errno(ETIMEDOUT))
+            try wait(until: deadline) { milliseconds throws(SystemError) in
+                try waitReadable(descriptor, milliseconds: milliseconds)
             }
             guard let record = try receive(&descriptors) else { continue }
-            if record.kind == kind.rawValue { return record }
+            if record.kind == kind.rawValue, record.hasSameHash(as: request) { return record }
             for number in descriptors { close(number) }
             notices.append(record)
+        }
+    }
+
+    /// Behind what the monitor has not heard yet.
+    private func put(_ request: MonitorRecord, until deadline: BootTime) throws(SystemError) {
+        owed.append(request)
+        tellOwed()
+        do throws(SystemError) {
+            while owesNews {
+                try wait(until: deadline) { milliseconds throws(SystemError) in
+                    try waitWritable(descriptor, milliseconds: milliseconds)
+                }
+                tellOwed()
+            }
+        } catch {
+            owed.removeAll { $0.isReplaced(by: request) }
+            throw error
+        }
+    }
+
+    /// Throws ETIMEDOUT when the monitor has been silent for too long.
+    private func wait(
+        until deadline: BootTime, _ body: (Int32) throws(SystemError) -> Bool
+    ) throws(SystemError) {
+        let left = Int32(clamping: (deadline.since(.now) + 999_999) / 1_000_000)
+        guard try body(left) else {
+            throw SystemError(call: "recvmsg", object: "monitor", errno: Errno(ETIMEDOUT))
         }
     }
 
@@ -98,5 +147,14 @@ final class MonitorClient {
         case .ended: throw SystemError(call: "recvmsg", object: "monitor", errno: Errno(EPIPE))
         case .record(let record): return record
         }
+    }
+}
+
+extension MonitorRecord {
+    /// `later` makes it pointless to tell this one.
+    fileprivate func isReplaced(by later: MonitorRecord) -> Bool { kind == later.kind && hasSameHash(as: later) }
+
+    fileprivate func hasSameHash(as other: MonitorRecord) -> Bool {
+        hash.indices.allSatisfy { hash[$0] == other.hash[$0] }
     }
 }

@@ -18,14 +18,14 @@ struct MonitorRecord {
         /// A UAPI request begins, which means `first` lines of work; or has been answered.
         case requestBegins
         case requestEnds
-        /// The last TAI64N sent under the key whose public half hashes to `hash`: label and nanoseconds.
+        /// The last TAI64N sent under the private key that `hash` names: label and nanoseconds.
         case timestampSent
-        /// The private key changed; `hash` names the new one. Answered by `timestampFloor`.
+        /// The private key changed; `hash` names the new one (`PrivateKey.floorName`). Answered by `timestampFloor`.
         case keyChanged
         /// The index of the interface whose name stands in `hash`. Answered by the same kind, 0 for none.
         case interfaceIndex
 
-        // Monitor to worker:
+        // Monitor to worker; answers have the `hash` of their question:
         /// `first` is 0 or an errno, `second` the port; the descriptors come along, `third` says for which family.
         case sockets = 32
         /// `first` is the MTU, 0 when unknown, `second` 1 when up.
@@ -46,7 +46,7 @@ struct MonitorRecord {
     var first: UInt64 = 0
     var second: UInt64 = 0
     var third: UInt64 = 0
-    /// BLAKE2s of a public key, or zeros.
+    /// What a private key's timestamps are kept under, an interface's name, or the number of a question.
     var hash = InlineArray<4, UInt64>(repeating: 0)
 
     init(_ kind: Kind, first: UInt64 = 0, second: UInt64 = 0, third: UInt64 = 0, serial: UInt32 = 0) {

@@ -6,10 +6,10 @@ import WireGuardCrypto
 /// The greatest TAI64N ever sent under each private key (T3), kept across engines and backends: a clock that was
 /// set back would otherwise make every peer refuse us until it has caught up.
 ///
-/// A file per key, named after the hash of its public half, in the state directory; where that cannot be written
-/// the floor lasts as long as the monitor. The monitor writes it when a worker says that it sent an initiation,
-/// and reads it when one says that it has a key. A worker that was taken over could name keys without end: only so many
-/// files are made.
+/// A file per key in the state directory; where that cannot be written the floor lasts as long as the monitor. The
+/// monitor writes it when a worker says that it sent an initiation, and reads it when one says that it has a key. A
+/// worker that was taken over could name keys without end: only so many files are made. It cannot name the key of
+/// another tunnel, whose peers would then hear that one no more: a file's name is derived from the private half.
 struct TimestampFloors: ~Copyable {
     private static let byteCount = 12
     /// Keys that one engine will ever have, and then some.
@@ -78,3 +78,21 @@ struct TimestampFloors: ~Copyable {
         return text
     }
 }
+
+extension PrivateKey {
+    /// What this key's timestamps are kept under: nobody can tell it without the key, nor the key by it.
+    var floorName: InlineArray<4, UInt64> {
+        var name = InlineArray<4, UInt64>(repeating: 0)
+        secret.withBytes { key in
+            withUnsafeMutableBytes(of: &name) { room in
+                guard let base = room.baseAddress else { return }
+                HMAC.authenticate(
+                    key: key, UnsafeRawBufferPointer(start: floorLabel.utf8Start, count: floorLabel.utf8CodeUnitCount),
+                    into: base)
+            }
+        }
+        return name
+    }
+}
+
+private let floorLabel: StaticString = "swg-ns tai64n floor"

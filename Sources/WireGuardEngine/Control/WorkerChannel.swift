@@ -14,6 +14,9 @@ struct WorkerChannel: ~Copyable {
     private let channel: DescriptorChannel
     private var link: MonitorRecord?
     private var owed: News = []
+    private var owedAnswer: MonitorRecord?
+    /// Copies of the descriptors that go with it: the originals may be closed before.
+    private var owedDescriptors: [Int32] = []
 
     private struct News: OptionSet {
         let rawValue: UInt8
@@ -26,12 +29,28 @@ struct WorkerChannel: ~Copyable {
 
     var descriptor: Int32 { channel.descriptor.rawValue }
 
-    /// Something waits for room: to be watched for being writable.
-    var owesNews: Bool { !owed.isEmpty }
+    deinit { for number in owedDescriptors { close(number) } }
 
-    /// The answer to a question; false when it was lost.
-    borrowing func answer(_ record: MonitorRecord, descriptors: [Int32] = []) -> Bool {
-        (try? channel.send(record, descriptors: descriptors)) == true
+    /// Something waits for room: to be watched for being writable.
+    var owesNews: Bool { owedAnswer != nil || !owed.isEmpty }
+
+    /// The answer to a question, and descriptors that stay the caller's.
+    mutating func answer(_ record: MonitorRecord, descriptors: [Int32] = []) {
+        forgetAnswer()
+        if WorkerChannel.canSend(record, channel, descriptors) { return }
+        var copies: [Int32] = []
+        for number in descriptors {
+            guard let copy = try? FileDescriptor.duplicating(number) else { break }
+            copies.append(copy.release())
+        }
+        owedDescriptors = copies
+        owedAnswer = record
+    }
+
+    private mutating func forgetAnswer() {
+        owedAnswer = nil
+        for number in owedDescriptors { close(number) }
+        owedDescriptors = []
     }
 
     mutating func tellLink(_ state: LinkWatch.State) {
@@ -53,6 +72,7 @@ struct WorkerChannel: ~Copyable {
 
     /// The worker has made room, or is gone: to that one nothing is owed.
     mutating func tellOwed() {
+        if let owedAnswer, WorkerChannel.canSend(owedAnswer, channel, owedDescriptors) { forgetAnswer() }
         if owed.contains(.link), let link, WorkerChannel.canSend(link, channel) { owed.remove(.link) }
         if owed.contains(.routes), WorkerChannel.canSend(RouteChange.unknown.record, channel) { owed.remove(.routes) }
         if owed.contains(.machineCopied), WorkerChannel.canSend(MonitorRecord(.machineCopied), channel) {
@@ -61,8 +81,10 @@ struct WorkerChannel: ~Copyable {
     }
 
     /// False when there is no room now.
-    private static func canSend(_ record: MonitorRecord, _ channel: borrowing DescriptorChannel) -> Bool {
-        (try? channel.send(record)) ?? true
+    private static func canSend(
+        _ record: MonitorRecord, _ channel: borrowing DescriptorChannel, _ descriptors: [Int32] = []
+    ) -> Bool {
+        (try? channel.send(record, descriptors: descriptors)) ?? true
     }
 
     /// The next record. An error of the channel is its end, too: nothing is left to be said over it.

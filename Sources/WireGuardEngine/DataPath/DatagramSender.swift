@@ -25,16 +25,8 @@ struct DatagramSender: ~Copyable {
     /// UDP's limit over IPv4: 65535 - 20 - 8.
     static var trainBytesIPv4: Int { 65507 }
     private static var trainBytesIPv6: Int { 65527 }
-    private static var narrowNanoseconds: UInt64 { 60_000_000_000 }
-    private static var narrowCapacity: Int { 16 }
     private static var fullQueueMilliseconds: Int32 { 2 }
     private static var controlBytes: Int { 128 }
-
-    /// A path that refused trains, and until when that is believed.
-    private struct NarrowPath {
-        var path: DatagramPath
-        var until: UInt64
-    }
 
     private let ipv4: Int32
     private let ipv6: Int32
@@ -42,8 +34,7 @@ struct DatagramSender: ~Copyable {
     private let piece: UnsafeMutablePointer<iovec>
     private let control: UnsafeMutableRawPointer
     private let address: UnsafeMutableRawPointer
-    private let narrowPaths: UnsafeMutablePointer<NarrowPath>
-    private var narrowCount = 0
+    private var narrowPaths = NarrowPaths()
     /// Datagrams in one sendmsg; found out by the first refusal.
     private(set) var segmentLimit: Int
     private var segmentsIPv4 = true
@@ -60,7 +51,6 @@ struct DatagramSender: ~Copyable {
         piece = .allocate(capacity: 1)
         control = .allocate(byteCount: Self.controlBytes, alignment: 16)
         address = .allocate(byteCount: 32, alignment: 16)
-        narrowPaths = .allocate(capacity: Self.narrowCapacity)
         message.initialize(to: msghdr())
         piece.initialize(to: iovec())
         message.pointee.msg_iov = piece
@@ -73,12 +63,11 @@ struct DatagramSender: ~Copyable {
         piece.deallocate()
         control.deallocate()
         address.deallocate()
-        narrowPaths.deallocate()
     }
 
     /// After the sockets were replaced: what they could not do must be learnt anew.
     mutating func forgetRefusals() {
-        narrowCount = 0
+        narrowPaths.removeAll()
         segmentsIPv4 = true
         segmentsIPv6 = true
     }
@@ -88,9 +77,7 @@ struct DatagramSender: ~Copyable {
 
     /// Sends `byteCount` bytes as datagrams of `segmentBytes`.
     ///
-    /// - Parameters:
-    ///   - trafficClass: outer TOS byte or traffic class (D5).
-    ///   - now: boot clock; read only after a refusal.
+    /// - Parameter trafficClass: outer TOS byte or traffic class (D5).
     mutating func send(
         _ bytes: UnsafeMutableRawPointer, _ byteCount: Int, segmentBytes: Int, to path: DatagramPath,
         trafficClass: UInt8
@@ -128,7 +115,7 @@ struct DatagramSender: ~Copyable {
                 segmentLimit = 64
                 continue
             case EMSGSIZE, EINVAL:
-                rememberNarrow(path)
+                narrowPaths.insert(path, now: .now)
             default:
                 outcome.error = error
                 return outcome
@@ -241,32 +228,9 @@ struct DatagramSender: ~Copyable {
         return header + MemoryLayout<cmsghdr>.size
     }
 
-    // MARK: paths that refused trains
-
+    /// The clock is read only when a path has refused a train lately.
     private mutating func mayUseTrain(_ path: DatagramPath) -> Bool {
-        guard path.isIPv6 ? segmentsIPv6 : segmentsIPv4 else { return false }
-        guard narrowCount > 0 else { return true }
-        let now = BootTime.now.nanoseconds
-        var index = 0
-        while index < narrowCount {
-            if narrowPaths[index].path.hasSameRemote(as: path) {
-                if now < narrowPaths[index].until { return false }
-                narrowCount &-= 1
-                narrowPaths[index] = narrowPaths[narrowCount]
-                return true
-            }
-            index &+= 1
-        }
-        return true
-    }
-
-    private mutating func rememberNarrow(_ path: DatagramPath) {
-        let entry = NarrowPath(path: path, until: BootTime.now.nanoseconds &+ Self.narrowNanoseconds)
-        if narrowCount < Self.narrowCapacity {
-            narrowPaths[narrowCount] = entry
-            narrowCount &+= 1
-        } else {
-            narrowPaths[Int(entry.until % UInt64(Self.narrowCapacity))] = entry
-        }
+        (path.isIPv6 ? segmentsIPv6 : segmentsIPv4)
+            && (narrowPaths.isEmpty || !narrowPaths.contains(path, now: .now))
     }
 }

@@ -26,6 +26,7 @@ struct TransmitLoop: ~Copyable {
     private var transmitter: Transmitter
     private var batch: OutgoingBatch
     private var unreachable: UnreachableMessages
+    private var pathGeneration: UInt64 = 0
 
     init(
         tun: Int32, virtioBytes: Int, device: DeviceRecordPointer, resources: consuming Resources,
@@ -77,6 +78,11 @@ struct TransmitLoop: ~Copyable {
             device.pointee.loops.pointee.wakesUp(.transmit)
             if count < 0 && errno != EINTR { break }
             if events.data.u64 == Self.wakeToken { wake.drain() }
+            let generation = device.pointee.pathGeneration.load(ordering: .relaxed)
+            if generation != pathGeneration {
+                pathGeneration = generation
+                batch.sender.forgetRefusals()
+            }
             // Before the TUN: what control wants to be dropped because the interface was down must not be a packet
             // that came when it was up again.
             if !device.pointee.transmitInbox.isEmpty { handleMail(now: .now) }

@@ -7,6 +7,8 @@ struct DeviceRecord: ~Copyable {
     let isUp = Atomic<Bool>(false)
     /// Of the TUN; 0 when unknown.
     let maximumTransmissionUnit = Atomic<Int>(1420)
+    /// Counts new sockets and changes of routes: what tx has learnt of sockets and paths before may not hold any more.
+    let pathGeneration = Atomic<UInt64>(0)
     let allowedIPs: AllowedIPs
     /// Control writes, rx reads.
     var indices: IndexTable

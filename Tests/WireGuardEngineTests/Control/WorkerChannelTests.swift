@@ -59,16 +59,55 @@ import Testing
 
     @Test func `the last words of a worker arrive although it left an answer unread`() throws {
         let (one, other) = try DescriptorChannel.makePair()
-        let ours = WorkerChannel(DescriptorChannel(owning: FileDescriptor(owning: one)))
+        var ours = WorkerChannel(DescriptorChannel(owning: FileDescriptor(owning: one)))
         let theirs = DescriptorChannel(owning: FileDescriptor(owning: other))
-        let isAnswered = ours.answer(MonitorRecord(.interfaceIndex, first: 1))
-        #expect(isAnswered)
+        ours.answer(MonitorRecord(.interfaceIndex, first: 1))
+        let owesAnswer = ours.owesNews
+        #expect(!owesAnswer)
         try theirs.send(MonitorRecord(.timestampSent))
         try theirs.send(MonitorRecord(.refused, first: 22))
         _ = consume theirs
         var kinds: [UInt32] = []
         while case .record(let record) = ours.receive() { kinds.append(record.kind) }
         #expect(kinds == [MonitorRecord.Kind.timestampSent, .refused].map(\.rawValue))
+    }
+
+    @Test func `an answer that did not fit comes when there is room, with its descriptors, and only the last one`()
+        throws
+    {
+        var ends = try Ends()
+        ends.ours.tellRoutes(routes(5000))
+        let first = try Pipe()
+        let second = try Pipe()
+        ends.ours.answer(MonitorRecord(.sockets, second: 1), descriptors: [first.writeEnd.rawValue])
+        ends.ours.answer(
+            MonitorRecord(.sockets, second: 2), descriptors: [second.writeEnd.rawValue, second.writeEnd.rawValue])
+        // The monitor's own are closed before the worker reads.
+        let firstReader = first.takeReadEnd()
+        let secondReader = second.takeReadEnd()
+        let isFirstOver = try waitReadable(firstReader.rawValue, milliseconds: 0)
+        #expect(isFirstOver, "no copy of the first answer's is left")
+        var records = try ends.read()
+        #expect(records.allSatisfy { $0.kind == MonitorRecord.Kind.routes.rawValue })
+        ends.ours.tellOwed()
+        var descriptors: [Int32] = []
+        guard case .record(let answer) = try ends.theirs.receiveRecord(descriptors: &descriptors) else {
+            Issue.record("no answer")
+            return
+        }
+        #expect(answer.kind == MonitorRecord.Kind.sockets.rawValue && answer.second == 2 && descriptors.count == 2)
+        for number in descriptors {
+            #expect(write(number, "x", 1) == 1)
+            close(number)
+        }
+        var bytes: [UInt8] = [0, 0, 0]
+        #expect(Glibc.read(secondReader.rawValue, &bytes, 3) == 2)
+        let isSecondOver = try waitReadable(secondReader.rawValue, milliseconds: 0)
+        #expect(isSecondOver, "no copy is left")
+        records = try ends.read()
+        #expect(records.map(\.kind) == [MonitorRecord.Kind.routes.rawValue])
+        let owes = ends.ours.owesNews
+        #expect(!owes)
     }
 
     @Test func `room is seen by epoll, so that nobody has to ask`() throws {
@@ -93,8 +132,9 @@ import Testing
         ours.tellMachineCopied()
         let owes = ours.owesNews
         #expect(!owes)
-        let wasHeard = ours.answer(MonitorRecord(.timestampFloor))
-        #expect(!wasHeard)
+        ours.answer(MonitorRecord(.timestampFloor))
+        let owesAnswer = ours.owesNews
+        #expect(!owesAnswer)
         guard case .ended = ours.receive() else {
             Issue.record("a channel without another side has ended")
             return

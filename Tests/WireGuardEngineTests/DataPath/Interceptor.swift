@@ -54,14 +54,17 @@ final class Interceptor {
     }
 
     /// To the second end, as one train of datagrams of `segmentBytes`.
-    func send(train bytes: [UInt8], segmentBytes: Int) { send(bytes, to: ends.1, segmentBytes: segmentBytes) }
+    func send(train bytes: [UInt8], segmentBytes: Int, trafficClass: UInt8 = 0) {
+        send(bytes, to: ends.1, segmentBytes: segmentBytes, trafficClass: trafficClass)
+    }
 
-    private func send(_ bytes: [UInt8], to end: Endpoint, segmentBytes: Int? = nil) {
+    private func send(_ bytes: [UInt8], to end: Endpoint, segmentBytes: Int? = nil, trafficClass: UInt8 = 0) {
         var bytes = bytes
         bytes.withUnsafeMutableBytes { buffer in
             guard let base = buffer.baseAddress else { return }
             _ = sender.send(
-                base, buffer.count, segmentBytes: segmentBytes ?? buffer.count, to: DatagramPath(end), trafficClass: 0)
+                base, buffer.count, segmentBytes: segmentBytes ?? buffer.count, to: DatagramPath(end),
+                trafficClass: trafficClass)
         }
     }
 }

@@ -19,10 +19,11 @@ final class LoopEnd {
     private let privateKey = PrivateKey.generate()
     /// The kernel's end of the TUN.
     private let outside: Int32
-    private let shared: SharedState
+    let shared: SharedState
     private let wake: EventCounter
     private let wakeTransmit: Int32
     private var sender: DatagramSender
+    private let receivePoll: Int32
 
     /// - Parameter virtioBytes: 0 is a TUN without vnet headers.
     init(virtioBytes: Int = 10) throws {
@@ -50,12 +51,7 @@ final class LoopEnd {
                 tun: inside, virtioBytes: virtioBytes, device: device.record, resources: transmitResources,
                 wakeControl: wake.descriptor.rawValue, jitterSeed: 1, onTunGone: {}))
         let receiveResources = try ReceiveLoop.Resources()
-        var event = epoll_event()
-        event.events = EPOLLIN.rawValue
-        for (token, socket) in [(SocketPlaces.Token.ipv4, sockets.ipv4), (.ipv6, sockets.ipv6)] where socket >= 0 {
-            event.data.u64 = token.rawValue
-            _ = epoll_ctl(receiveResources.pollNumber, EPOLL_CTL_ADD, socket, &event)
-        }
+        receivePoll = receiveResources.pollNumber
         let receive = UnsafeMutablePointer<ReceiveLoop>.allocate(capacity: 1)
         let writer = SegmentCoalescer(
             sink: TunSink(tun: inside, virtioBytes: virtioBytes), joinsTCP: true, joinsUDP: true)
@@ -64,6 +60,7 @@ final class LoopEnd {
                 ipv4: sockets.ipv4, ipv6: sockets.ipv6, writer: writer, device: device.record, facts: shared.facts,
                 resources: receiveResources, wakeControl: wake.descriptor.rawValue, wakeTransmit: wakeTransmit,
                 onTunGone: {}))
+        resumeReceiving()
         // The threads never end, so neither does what they use.
         _ = Unmanaged.passRetained(self)
         let addresses = (UInt(bitPattern: transmit), UInt(bitPattern: receive))
@@ -116,6 +113,36 @@ final class LoopEnd {
                 return []
             }
             return split(Array(message[virtioBytes...]), header) ?? []
+        }
+    }
+
+    /// What comes from now on waits in the sockets: the loop will take it in one batch.
+    func holdReceiving() {
+        for socket in [sockets.ipv4, sockets.ipv6] where socket >= 0 {
+            _ = epoll_ctl(receivePoll, EPOLL_CTL_DEL, socket, nil)
+        }
+    }
+
+    func resumeReceiving() {
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue
+        for (token, socket) in [(SocketPlaces.Token.ipv4, sockets.ipv4), (.ipv6, sockets.ipv6)] where socket >= 0 {
+            event.data.u64 = token.rawValue
+            _ = epoll_ctl(receivePoll, EPOLL_CTL_ADD, socket, &event)
+        }
+    }
+
+    /// Messages that wait in the IPv4 socket while receiving is held, taken away: bytes of each, and of its datagrams.
+    func takeHeld() throws -> [(byteCount: Int, segmentBytes: Int)] {
+        var receiver = DatagramReceiver(buffers: try PageRegion(byteCount: DatagramReceiver.regionBytes))
+        var messages: [(byteCount: Int, segmentBytes: Int)] = []
+        while true {
+            let count = receiver.receive(sockets.ipv4)
+            if count == 0 { return messages }
+            for index in 0..<count {
+                guard let message = receiver.message(index) else { continue }
+                messages.append((message.byteCount, message.segmentBytes))
+            }
         }
     }
 
