@@ -41,12 +41,17 @@ final class LinkWatch {
     /// Nil before it was asked for the first time.
     private(set) var state: State?
     /// The only one whose messages come; 0 while it is unknown, and all come.
-    private var index: Int32 = 0
+    private(set) var index: Int32 = 0
+    /// State and index of the link now, nil when it is not found: asked of the kernel, but for tests.
+    private let question: ((State, Int32)?) -> (State, Int32)?
 
     /// Hears from now on, and knows nothing before `refresh`.
-    /// - Parameter tun: the TUN's descriptor, owned by the caller.
-    init(tun: Int32) throws(SystemError) {
+    /// - Parameters:
+    ///   - tun: the TUN's descriptor, owned by the caller.
+    ///   - question: gets what the kernel says, and says what it should have said.
+    init(tun: Int32, question: @escaping ((State, Int32)?) -> (State, Int32)? = { $0 }) throws(SystemError) {
         self.tun = tun
+        self.question = question
         links = try LinkWatch.open(groups: [RTNLGRP_LINK])
         routes = try LinkWatch.open(
             groups: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR])
@@ -131,7 +136,7 @@ final class LinkWatch {
     func refresh() -> News {
         for attempt in 1...LinkWatch.maximumAttempts {
             if attempt == LinkWatch.maximumAttempts { hear(of: 0) }
-            guard let (now, nowIndex) = LinkWatch.query(tun, queries.rawValue, buffer) else {
+            guard let (now, nowIndex) = question(LinkWatch.query(tun, queries.rawValue, buffer)) else {
                 if LinkWatch.isGone(tun) { return .gone }
                 continue
             }

@@ -104,4 +104,52 @@ import Testing
         setsockopt(wire.source, SOL_SOCKET, SO_SNDBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
         expectDelivery(wire)
     }
+
+    /// What a datagram to a port where nobody listens left behind: ECONNREFUSED for the next call.
+    private static func refuse(_ wire: Wire, at port: UInt16) {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        address.sin_port = port.bigEndian
+        let source = wire.source
+        _ = withSocketAddress(&address) { connect(source, $0, $1) }
+        _ = Glibc.send(source, "x", 1, 0)
+        // The answer is there when send returns, on the loopback; on a busy machine soon after.
+        var entry = pollfd(fd: source, events: 0, revents: 0)
+        _ = poll(&entry, 1, 1000)
+        #expect(entry.revents & Int16(POLLERR) != 0)
+    }
+
+    /// A port that was free a moment ago.
+    private static func freePort() throws -> UInt16 { try UDPSocketPair.open(port: 0, mark: 0).port }
+
+    @Test func `ECONNREFUSED is the fate of an earlier datagram: this train is sent all the same`() throws {
+        let wire = try #require(Wire(protocol: 0))
+        DatagramSenderTests.refuse(wire, at: try DatagramSenderTests.freePort())
+        var sender = DatagramSender(ipv4: wire.source, ipv6: -1)
+        let outcome = DatagramSenderTests.send(&sender, wire, seed: 4)
+        #expect(outcome.error == 0 && outcome.sentBytes == DatagramSenderTests.train(4).count)
+        #expect(wire.received() == DatagramSenderTests.datagrams(4))
+    }
+
+    @Test func `ECONNREFUSED ends no batch: what waits behind it is received`() throws {
+        let wire = try #require(Wire(protocol: 0))
+        let port = try DatagramSenderTests.freePort()
+        DatagramSenderTests.refuse(wire, at: port)
+        // Somebody listens there now, and answers.
+        let other = try UDPSocketPair.open(port: port, mark: 0)
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getsockname(wire.source, __SOCKADDR_ARG(__sockaddr__: $0), &size)
+            }
+        }
+        let number = other.ipv4
+        _ = withSocketAddress(&address) { sendto(number, "answer", 6, 0, $0, $1) }
+        var receiver = DatagramReceiver(buffers: try PageRegion(byteCount: DatagramReceiver.regionBytes))
+        let count = receiver.receive(wire.source)
+        let message = count == 1 ? receiver.message(0) : nil
+        #expect(message?.byteCount == 6)
+    }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Testing
 
@@ -188,7 +189,7 @@ func coalesce(_ packets: [[UInt8]], joinsUDP: Bool = true) -> [(header: VirtioHe
         let many = builder.segments(of: 100)
         let written = coalesce(many)
         #expect(written.allSatisfy { $0.packet.count <= 65535 })
-        #expect(written.allSatisfy { ($0.packet.count - 40 + 99) / 100 <= 64 })
+        #expect(written.dropLast().allSatisfy { $0.packet.count == 40 + 64 * 100 })
         #expect(written.reduce(0) { $0 + $1.packet.count - 40 } == 65000)
     }
 
@@ -203,5 +204,39 @@ func coalesce(_ packets: [[UInt8]], joinsUDP: Bool = true) -> [(header: VirtioHe
         let written = coalesce(data + [finish.build()])
         #expect(written.count == 2)
         #expect(written[1].packet == finish.build())
+    }
+
+    @Test func `D18: 65535 bytes are the most of a joined packet, to the byte`() throws {
+        for template in SegmentCoalescerTests.templates {
+            let headers = template.networkBytes + template.transportBytes
+            // Five equal payloads that fill it, and five that would not fit by a byte each.
+            for (segment, counts) in [((65535 - headers) / 5, [5, 1]), ((65535 - headers) / 5 + 1, [4, 2])] {
+                var builder = template
+                builder.payload = [UInt8](repeating: 3, count: 6 * segment)
+                let written = coalesce(builder.segments(of: segment))
+                #expect(written.map { ($0.packet.count - headers) / segment } == counts)
+            }
+            var builder = template
+            builder.payload = [UInt8](repeating: 3, count: 70 * 1368)
+            let most = (65535 - headers) / 1368
+            let written = coalesce(builder.segments(of: 1368))
+            #expect(written.map { ($0.packet.count - headers) / 1368 } == [most, 70 - most])
+        }
+    }
+
+    @Test func `D18: when all places are taken, the flow that has waited longest makes room`() {
+        let flows = (0..<10).map { index -> [[UInt8]] in
+            var builder = PacketBuilder()
+            builder.sourcePort = UInt16(1000 + index)
+            builder.payload = [UInt8](repeating: UInt8(index), count: 2000)
+            return builder.segments(of: 1000)
+        }
+        // Eight places; the ninth flow takes the first one's, and the tenth the second one's.
+        let written = coalesce(flows.map { $0[0] } + flows[2...].map { $0[1] } + flows[..<2].map { $0[1] })
+        let ports = written.map { Int($0.packet[20]) << 8 | Int($0.packet[21]) }
+        let segments = written.map { $0.header.segmentation == .none ? 1 : 2 }
+        // Two of the others make room again for the second halves of the first two.
+        #expect(ports == [1000, 1001, 1002, 1003] + (1004...1009) + [1000, 1001])
+        #expect(segments == [1, 1] + [Int](repeating: 2, count: 8) + [1, 1])
     }
 }

@@ -36,7 +36,9 @@ struct TestSocket: ~Copyable {
         setsockopt(place, Int32(IPPROTO_IP), IP_PKTINFO, &on, 4)
         setsockopt(place, Int32(IPPROTO_UDP), UDP_GRO, &on, 4)
         var size: Int32 = 4 << 20
-        setsockopt(place, SOL_SOCKET, SO_RCVBUF, &size, 4)
+        if setsockopt(place, SOL_SOCKET, SO_RCVBUFFORCE, &size, 4) != 0 {
+            setsockopt(place, SOL_SOCKET, SO_RCVBUF, &size, 4)
+        }
     }
 
     var endpoint: Endpoint {

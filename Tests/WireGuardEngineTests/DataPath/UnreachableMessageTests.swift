@@ -1,3 +1,5 @@
+import Glibc
+import LinuxSystem
 import Testing
 
 @testable import WireGuardEngine
@@ -76,5 +78,53 @@ import Testing
         #expect(answer(change(change(ipv6, 6, [58]), 40, [1]), .address) == nil)
         #expect(answer(change(change(ipv6, 6, [58]), 40, [128]), .address) != nil)
         #expect(answer(change(change(ipv6, 6, [44]), 42, [0, 9]), .address) == nil)
+    }
+
+    @Test(arguments: [0, 10, 12])
+    func `D4: fifty answers at once, then one a millisecond, and silence saves up no more than fifty`(
+        _ virtioBytes: Int
+    ) throws {
+        let (inside, outside) = try DescriptorChannel.makePair()
+        defer { for number in [inside, outside] { close(number) } }
+        var messages = UnreachableMessages(tun: inside, virtioBytes: virtioBytes)
+        let packet = PacketBuilder().build()
+        let multicast = packet[..<16] + [224, 0, 0, 1] + packet[20...]
+        var now = BootTime(nanoseconds: 3_000_000_000_000)
+        var answers: [Int] = []
+        for (nanoseconds, asked) in [
+            (0, 60), (999_999, 3), (1, 3), (10_000_000, 20), (500_000, 1), (500_000, 2), (1_000_000_000, 60),
+        ] as [(UInt64, Int)] {
+            now = now.advanced(byNanoseconds: nanoseconds)
+            for _ in 0..<asked {
+                // What is not answered costs nothing.
+                for bytes in [Array(multicast), packet] {
+                    bytes.withUnsafeBytes { bytes in
+                        guard let base = bytes.baseAddress, let inner = InnerPacket(base, bytes.count) else { return }
+                        messages.answer(base, inner, .address, now: now)
+                    }
+                }
+            }
+            answers.append(0)
+            var buffer = [UInt8](repeating: 0xff, count: 2048)
+            while true {
+                let count = read(outside, &buffer, buffer.count)
+                if count <= 0 { break }
+                answers[answers.count - 1] += 1
+                #expect(count == virtioBytes + 28 + packet.count)
+                #expect(buffer[..<virtioBytes].allSatisfy { $0 == 0 } && buffer[virtioBytes] == 0x45)
+            }
+        }
+        #expect(answers == [50, 0, 1, 10, 0, 1, 50])
+    }
+
+    @Test func `D4: an answer to the largest packet of either family quotes what fits, and no more`() throws {
+        for (template, total) in [(PacketBuilder(), 576), (.ipv6(), 1280)] {
+            var builder = template
+            for payloadBytes in [total, 60_000] {
+                builder.payload = [UInt8](repeating: 1, count: payloadBytes)
+                let message = try #require(answer(builder.build(), .address))
+                #expect(message.count == total)
+            }
+        }
     }
 }
