@@ -79,12 +79,14 @@ enum Worker {
         let places = SocketPlaces(
             ipv4: ipv4, ipv6: ipv6, placeholder: placeholder, receivePoll: receiveResources.pollNumber)
 
+        let mayPoll = BusyPolling.hasSeveralProcessors
         // What the threads need lives as long as the process.
         let transmit = UnsafeMutablePointer<TransmitLoop>.allocate(capacity: 1)
         transmit.initialize(
             to: TransmitLoop(
                 tun: tunNumber, virtioBytes: virtioBytes, device: device.record, resources: transmitResources,
-                wakeControl: wakeControlNumber, jitterSeed: RandomSource.system.nextUInt64(), onTunGone: endWithoutTun))
+                wakeControl: wakeControlNumber, jitterSeed: RandomSource.system.nextUInt64(), mayPoll: mayPoll,
+                onTunGone: endWithoutTun))
         let receive = UnsafeMutablePointer<ReceiveLoop>.allocate(capacity: 1)
         let writer = SegmentCoalescer(
             sink: TunSink(tun: tunNumber, virtioBytes: virtioBytes), joinsTCP: offloads.contains(.tcp),
@@ -93,7 +95,7 @@ enum Worker {
             to: ReceiveLoop(
                 ipv4: ipv4, ipv6: ipv6, writer: writer, device: device.record, facts: shared.facts,
                 resources: receiveResources, wakeControl: wakeControlNumber, wakeTransmit: wakeTransmit,
-                onTunGone: endWithoutTun))
+                mayPoll: mayPoll, onTunGone: endWithoutTun))
 
         let control = try ControlLoop(
             device: device, monitor: monitor, places: places, wake: wakeControl, wakeTransmit: wakeTransmit,

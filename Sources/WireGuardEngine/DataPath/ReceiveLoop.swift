@@ -32,13 +32,18 @@ struct ReceiveLoop: ~Copyable {
     private var runKeypair: KeypairPointer?
     private var runPath: DatagramPath
     private var runTrafficClass: UInt8 = 0
+    private let mayPoll: Bool
+    private var polling: BusyPolling
+    private var trial = PollingTrial()
+    private var pollingRound: UInt32 = 0
 
     /// - Parameters: descriptor numbers that stay the same when the sockets behind them are replaced; control
-    ///   adds those to `poll`, since it replaces them.
+    ///   adds those to `poll`, since it replaces them. `mayPoll`: both loops may keep a processor busy for a moment,
+    ///   where that makes an exchange faster.
     init(
         ipv4: Int32, ipv6: Int32, writer: consuming SegmentCoalescer<TunSink>, device: DeviceRecordPointer,
         facts: UnsafeMutablePointer<SharedState.Facts>, resources: consuming Resources, wakeControl: Int32,
-        wakeTransmit: Int32, onTunGone: @escaping @Sendable () -> Void
+        wakeTransmit: Int32, mayPoll: Bool = false, onTunGone: @escaping @Sendable () -> Void
     ) {
         self.ipv4 = ipv4
         self.ipv6 = ipv6
@@ -55,6 +60,8 @@ struct ReceiveLoop: ~Copyable {
         self.writer = writer
         packets = .allocate(capacity: Self.runCapacity)
         runPath = DatagramPath(Endpoint(address: .v4(.any), port: 0))
+        self.mayPoll = mayPoll
+        polling = BusyPolling(isPossible: mayPoll, loops: device.pointee.loops)
     }
 
     /// What has to be asked of the kernel beforehand.
@@ -84,7 +91,7 @@ struct ReceiveLoop: ~Copyable {
         while true {
             device.pointee.loops.pointee.fallsAsleep(.receive)
             var events = epoll_event()
-            let count = epoll_wait(poll.descriptor.rawValue, &events, 1, -1)
+            let count = wait(&events)
             device.pointee.loops.pointee.wakesUp(.receive)
             if count < 0 && errno != EINTR { return }
             // One batch, then epoll again: it names the sockets in turn, so that neither family starves the other, and
@@ -99,6 +106,22 @@ struct ReceiveLoop: ~Copyable {
                 return
             }
         }
+    }
+
+    /// epoll_wait(2), and what its length tells of the traffic.
+    private mutating func wait(_ event: inout epoll_event) -> Int32 {
+        guard mayPoll else { return epoll_wait(poll.descriptor.rawValue, &event, 1, -1) }
+        let start = BootTime.now
+        let count = polling.wait(poll.descriptor.rawValue, &event)
+        let now = BootTime.now
+        let wasLooking = trial.isLooking
+        trial.packetCame(at: now, waited: now.since(start), isExhausted: wasLooking && polling.isExhausted)
+        if trial.isLooking != wasLooking {
+            // Zero is none.
+            if !wasLooking { pollingRound = pollingRound == .max ? 1 : pollingRound &+ 1 }
+            device.pointee.loops.pointee.pollingRound.store(wasLooking ? 0 : pollingRound, ordering: .relaxed)
+        }
+        return count
     }
 
     /// One batch of one socket.

@@ -5,7 +5,7 @@ import Synchronization
 
 /// The tx thread: from the TUN to the UDP sockets, run to completion (DESIGN §5).
 ///
-/// Sleeps in epoll on the TUN and on an eventfd; awake, it reads super-packets until the TUN is dry or the batch
+/// Sleeps in epoll on the TUN and on an eventfd, or looks at them for a moment (`BusyPolling`); awake, it reads super-packets until the TUN is dry or the batch
 /// is full, cuts them, seals and sends, then looks after its mail (staged packets, keepalives). What the namespace
 /// sends is a stranger's input: what is malformed is dropped. Ends the process when the TUN is gone.
 struct TransmitLoop: ~Copyable {
@@ -27,10 +27,12 @@ struct TransmitLoop: ~Copyable {
     private var batch: OutgoingBatch
     private var unreachable: UnreachableMessages
     private var pathGeneration: UInt64 = 0
+    private var polling: BusyPolling
 
+    /// - Parameter mayPoll: it may keep a processor busy for a moment, where that makes an exchange faster.
     init(
         tun: Int32, virtioBytes: Int, device: DeviceRecordPointer, resources: consuming Resources,
-        wakeControl: Int32, jitterSeed: UInt64, onTunGone: @escaping @Sendable () -> Void
+        wakeControl: Int32, jitterSeed: UInt64, mayPoll: Bool = false, onTunGone: @escaping @Sendable () -> Void
     ) {
         self.tun = tun
         self.virtioBytes = virtioBytes
@@ -43,6 +45,7 @@ struct TransmitLoop: ~Copyable {
         batch = resources.batch
         transmitter = Transmitter(device: device, jitterSeed: jitterSeed)
         unreachable = UnreachableMessages(tun: tun, virtioBytes: virtioBytes)
+        polling = BusyPolling(isPossible: mayPoll, loops: device.pointee.loops)
     }
 
     /// What has to be asked of the kernel beforehand.
@@ -74,7 +77,7 @@ struct TransmitLoop: ~Copyable {
         while true {
             device.pointee.loops.pointee.fallsAsleep(.transmit)
             var events = epoll_event()
-            let count = epoll_wait(poll.descriptor.rawValue, &events, 1, -1)
+            let count = polling.wait(poll.descriptor.rawValue, &events)
             device.pointee.loops.pointee.wakesUp(.transmit)
             if count < 0 && errno != EINTR { break }
             if events.data.u64 == Self.wakeToken { wake.drain() }

@@ -1,0 +1,114 @@
+import LinuxSystem
+
+/// Finds out whether the peer's packets come faster when the loops look for them (`BusyPolling`).
+///
+/// Only an exchange, where each packet waits for the one before to come out on the other side, gets faster. So: while
+/// packets come close to each other, the time that `samplePackets` wake-ups take asleep is compared with the time that
+/// as many take awake. A clear gain lets the loops look until the next comparison; anything else makes them sleep at
+/// once for a rest, which doubles with each failure in turn, as the time between comparisons doubles with each success.
+/// So a stream that is no exchange costs at most a sample now and then, and one that is mistaken for an exchange, since
+/// chance made its packets come faster just then, a tenth of a second.
+///
+/// Called by rx after each sleep. Knows no clock but what it is told.
+struct PollingTrial {
+    /// Wake-ups of which the time is taken; fewer, and chance decides: packets that come at random, independently of each
+    /// other, are mistaken once in forty times.
+    static var samplePackets: Int { 128 }
+    /// At first the other loop learns of it, and the packets on their way are still the old ones.
+    static var warmUpPackets: Int { 16 }
+    /// Packets further from each other are no sample: a wake-up that took long may lie between, but no pause.
+    static var longestGapNanoseconds: UInt64 { 1_000_000 }
+    /// Slower ones would come after the looking has ended.
+    static var longestSampleNanoseconds: UInt64 {
+        UInt64(samplePackets) &* (BusyPolling.longestLookNanoseconds &+ 50_000)
+    }
+    /// Awake it must take at most four fifths of the time.
+    static var gain: (numerator: UInt64, denominator: UInt64) { (4, 5) }
+    static var shortestRestNanoseconds: UInt64 { 250_000_000 }
+    static var longestRestNanoseconds: UInt64 { 8_000_000_000 }
+    static var shortestGrantNanoseconds: UInt64 { 100_000_000 }
+    static var longestGrantNanoseconds: UInt64 { 1_600_000_000 }
+
+    private enum Phase {
+        case resting
+        case asleep
+        case warmingUp
+        case awake
+        case granted
+    }
+
+    private var phase = Phase.resting
+    private var remaining = 0
+    private var sampleStart = BootTime(nanoseconds: 0)
+    private var asleepNanoseconds: UInt64 = 0
+    /// Of the rest or the grant.
+    private var end = BootTime(nanoseconds: 0)
+    private var restNanoseconds = PollingTrial.shortestRestNanoseconds
+    private var grantNanoseconds = PollingTrial.shortestGrantNanoseconds
+
+    /// The loops should look before they sleep.
+    var isLooking: Bool {
+        switch phase {
+        case .resting, .asleep: false
+        case .warmingUp, .awake, .granted: true
+        }
+    }
+
+    /// After each sleep of rx, however short.
+    ///
+    /// - Parameters:
+    ///   - waited: nanoseconds from having nothing to do to the packet.
+    ///   - isExhausted: looking was in vain too often.
+    mutating func packetCame(at now: BootTime, waited: UInt64, isExhausted: Bool) {
+        let isClose = waited <= Self.longestGapNanoseconds
+        switch phase {
+        case .resting:
+            if isClose, now >= end { beginSample(.asleep, at: now) }
+        case .asleep:
+            guard isClose else { return phase = .resting }
+            guard endsSample() else { return }
+            asleepNanoseconds = now.since(sampleStart)
+            if asleepNanoseconds > Self.longestSampleNanoseconds { return phase = .resting }
+            phase = .warmingUp
+            remaining = Self.warmUpPackets
+        case .warmingUp:
+            if isExhausted { return rest(from: now) }
+            if endsSample() { beginSample(.awake, at: now) }
+        case .awake:
+            if isExhausted { return rest(from: now) }
+            guard endsSample() else { return }
+            let (awake, overflow) = now.since(sampleStart).multipliedReportingOverflow(by: Self.gain.denominator)
+            if overflow || awake > asleepNanoseconds &* Self.gain.numerator { return rest(from: now) }
+            grant(from: now)
+        case .granted:
+            // In vain now and then is no proof against what was proven, but a reason to look at it again.
+            if isExhausted || now >= end { beginSample(.asleep, at: now) }
+        }
+    }
+
+    private mutating func beginSample(_ next: Phase, at now: BootTime) {
+        phase = next
+        remaining = Self.samplePackets
+        sampleStart = now
+    }
+
+    private mutating func endsSample() -> Bool {
+        remaining &-= 1
+        return remaining <= 0
+    }
+
+    private mutating func rest(from now: BootTime) {
+        phase = .resting
+        end = now.advanced(byNanoseconds: restNanoseconds)
+        restNanoseconds = min(restNanoseconds &* 2, Self.longestRestNanoseconds)
+        grantNanoseconds = Self.shortestGrantNanoseconds
+    }
+
+    private mutating func grant(from now: BootTime) {
+        phase = .granted
+        // Twice in a row is no chance.
+        if grantNanoseconds > Self.shortestGrantNanoseconds { restNanoseconds = Self.shortestRestNanoseconds }
+        end = now.advanced(byNanoseconds: grantNanoseconds)
+        grantNanoseconds = min(grantNanoseconds &* 2, Self.longestGrantNanoseconds)
+    }
+}

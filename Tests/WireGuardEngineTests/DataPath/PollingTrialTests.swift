@@ -1,0 +1,98 @@
+import Glibc
+import LinuxSystem
+import Testing
+import WireGuardTestSupport
+
+@testable import WireGuardEngine
+
+/// Which traffic makes the loops look for packets before they sleep, and how much of a processor the others cost.
+@Suite struct PollingTrialTests {
+    /// Packets under a clock of our own: `period` says when the next comes, of whether the loops look.
+    private struct Traffic {
+        var trial = PollingTrial()
+        var now = BootTime(nanoseconds: 1_000_000_000)
+        var lookedNanoseconds: UInt64 = 0
+        var totalNanoseconds: UInt64 = 0
+
+        mutating func run(seconds: Double, _ period: (Bool) -> UInt64) {
+            let end = now.advanced(byNanoseconds: UInt64(seconds * 1e9))
+            let start = now
+            while now < end {
+                let isLooking = trial.isLooking
+                let waited = period(isLooking)
+                now = now.advanced(byNanoseconds: waited)
+                if isLooking { lookedNanoseconds += min(waited, BusyPolling.longestLookNanoseconds) }
+                trial.packetCame(at: now, waited: waited, isExhausted: false)
+            }
+            totalNanoseconds += now.since(start)
+        }
+
+        var shareOfProcessor: Double { Double(lookedNanoseconds) / Double(totalNanoseconds) }
+    }
+
+    @Test func `an exchange that gets faster by looking is looked at nearly all the time, and soon`() {
+        var traffic = Traffic()
+        traffic.run(seconds: 0.05) { $0 ? 50_000 : 150_000 }
+        #expect(traffic.trial.isLooking)
+        var asleep = 0
+        var awake = 0
+        traffic.run(seconds: 10) {
+            if $0 { awake += 1 } else { asleep += 1 }
+            return $0 ? 50_000 : 150_000
+        }
+        #expect(Double(asleep) < 0.01 * Double(awake), "so that no percentile of a hundred sees the comparisons")
+    }
+
+    @Test(arguments: [2_000, 20_000, 60_000, 120_000, 199_000] as [UInt64])
+    func `a stream whose sender sets the pace costs next to nothing, whatever its pace`(period: UInt64) {
+        var traffic = Traffic()
+        traffic.run(seconds: 60) { _ in period }
+        #expect(!traffic.trial.isLooking || traffic.shareOfProcessor < 0.01)
+        #expect(traffic.shareOfProcessor < 0.01)
+        #expect(traffic.lookedNanoseconds > 0, "it was tried")
+    }
+
+    @Test func `an exchange whose sleeps take now long, now short is found, too`() {
+        var random = SeededGenerator(seed: 1)
+        var traffic = Traffic()
+        traffic.run(seconds: 0.1) { $0 ? 40_000 : UInt64.random(in: 100_000...350_000, using: &random) }
+        #expect(traffic.trial.isLooking)
+    }
+
+    @Test func `packets that come by chance are seldom mistaken for an exchange`() {
+        for seed in 1...5 as ClosedRange<UInt64> {
+            var random = SeededGenerator(seed: seed)
+            var traffic = Traffic()
+            traffic.run(seconds: 30) { _ in UInt64(-50_000 * log(Double.random(in: 0.0001...1, using: &random))) }
+            #expect(traffic.shareOfProcessor < 0.05, "seed \(seed)")
+        }
+    }
+
+    @Test func `packets far from each other are never looked for`() {
+        var traffic = Traffic()
+        traffic.run(seconds: 60) { _ in BusyPolling.longestLookNanoseconds + 60_000 }
+        #expect(traffic.lookedNanoseconds == 0)
+        traffic = Traffic()
+        var bursts = 0
+        traffic.run(seconds: 60) { _ in
+            bursts += 1
+            return bursts % 100 == 0 ? 20_000_000 : 10_000
+        }
+        #expect(traffic.lookedNanoseconds == 0, "bursts that are shorter than a sample")
+    }
+
+    @Test func `an exchange that turns into a stream is given up at the next comparison, and one that ends at once`() {
+        var traffic = Traffic()
+        traffic.run(seconds: 5) { $0 ? 50_000 : 150_000 }
+        #expect(traffic.trial.isLooking)
+        traffic.lookedNanoseconds = 0
+        traffic.totalNanoseconds = 0
+        traffic.run(seconds: 60) { _ in 50_000 }
+        #expect(traffic.shareOfProcessor < 0.04, "the rest of one grant and a sample now and then")
+
+        traffic.run(seconds: 10) { $0 ? 50_000 : 150_000 }
+        #expect(traffic.trial.isLooking, "and it may come back")
+        traffic.trial.packetCame(at: traffic.now, waited: 1, isExhausted: true)
+        #expect(!traffic.trial.isLooking, "looking in vain ends it")
+    }
+}
