@@ -32,19 +32,24 @@ ok "check proves P1 to P3, doctor knows the driver"
 
 # A reload changes what differs and nothing else: the session lives on, with its index, its counters and its keys.
 shaken=$(ip netns exec pod wg show wg0 latest-handshakes)
+# same_session: no new handshake since. After 120 s (REKEY_AFTER_TIME) there is one by itself: on a machine that has been
+# so slow, nothing can be told.
+same_session() {
+    [ "$(ip netns exec pod wg show wg0 latest-handshakes)" = "$shaken" ] || [ $(($(date +%s) - ${shaken#*$'\t'})) -gt 115 ]
+}
 transferred=$(ip netns exec pod wg show wg0 transfer | cut -f 3)
 capture wire uplink udp port 51820
 fetch >/dev/null
 sed 's/^AllowedIPs.*/AllowedIPs = 10.99.0.0\/16, fd99::\/64, 0.0.0.0\/0\nPersistentKeepalive = 25/' "$conf" >changed.conf
 chmod 600 changed.conf
 expect_status 0 swg-ns set first "$PWD/changed.conf"
-[ "$(ip netns exec pod wg show wg0 latest-handshakes)" = "$shaken" ] || fail "the session was dropped by a reload"
+same_session || fail "the session was dropped by a reload"
 ip netns exec pod wg showconf wg0 | grep -q 'PersistentKeepalive = 25' || fail "set did not set"
 [ "$(ip netns exec pod wg show wg0 allowed-ips | cut -f 2 | tr ' ' '\n' | sort | paste -sd' ')" = "0.0.0.0/0 10.99.0.0/16 fd99::/64" ] ||
     fail "allowed IPs after set: $(ip netns exec pod wg show wg0 allowed-ips)"
 fetch >/dev/null || fail "no page after set"
 stop_capture
-[ "$(ip netns exec pod wg show wg0 latest-handshakes)" = "$shaken" ] || fail "a new handshake was made after a reload"
+same_session || fail "a new handshake was made after a reload"
 [ "$(ip netns exec pod wg show wg0 transfer | cut -f 3)" -gt "$transferred" ] || fail "counters began anew"
 # The bytes behind the type of a data packet: the receiver's index.
 tcpdump -n -x -r wire 'dst port 51820 and udp[8] = 4' 2>/dev/null | awk '$1 == "0x0020:" { print $2 $3 }' >indices
@@ -63,7 +68,7 @@ chmod 600 refused.conf
 expect_status 1 swg-ns set first "$PWD/refused.conf"
 expect_output 'EADDRINUSE.*taken'
 ip netns exec pod wg showconf wg0 | cmp holds - || fail "a refused set was half applied: $(ip netns exec pod wg showconf wg0 | diff holds -)"
-[ "$(ip netns exec pod wg show wg0 latest-handshakes)" = "$shaken" ] || fail "a refused set dropped the session"
+same_session || fail "a refused set dropped the session"
 ok "a refused set is taken back"
 
 # The driver binds the port when the interface goes up: all was made by then, and all of it goes.
