@@ -16,7 +16,11 @@ hex=$(base64 -d <<<"$key" | od -An -tx1 | tr -d ' \n')
 for place in /run/swg-ns /etc/netns; do
     grep -rqF -e "$key" -e "$hex" "$place" 2>/dev/null && fail "P3: the key is below $place"
 done
-for process in $(pgrep -f swg-engine); do
+# What is searched is there: the state names the configuration, and an engine is two processes.
+grep -rqF client1.conf /run/swg-ns || fail "the state is elsewhere"
+engines=$(pgrep -f swg-engine || true)
+on_kernel || [ "$(wc -w <<<"$engines")" -ge 2 ] || fail "the engine's processes are not found"
+for process in $engines; do
     tr '\0' '\n' <"/proc/$process/cmdline" | grep >/dev/null -F -e "$key" -e "$hex" && fail "P3: the key is in an argument"
     tr '\0' '\n' <"/proc/$process/environ" 2>/dev/null | grep >/dev/null -F -e "$key" -e "$hex" && fail "P3: the key is in the environment"
 done

@@ -13,6 +13,10 @@ inventory >before
 # Where the host's interfaces are watched, no WireGuard interface is ever seen.
 ip -o monitor link >monitor 2>&1 &
 monitor=$!
+# An interface of no interest shows that it listens.
+ip link add control type dummy
+ip link delete control
+wait_until 10 grep -q ' control:' monitor || fail "interfaces are not watched"
 ip netns add pod
 expect_status 0 swg-ns attach --engine auto --id first --wait=60 "$conf" --netns pod
 expect_output '[Kk]ernel'
@@ -22,7 +26,7 @@ fetch | grep -q 'hello from behind' || fail "no page through the tunnel"
 port=$(ip netns exec pod wg show wg0 listen-port)
 ss -Huln | grep -q ":$port " || fail "the UDP socket is not in the birthplace"
 [ -z "$(ip netns exec pod ss -Hulnp | grep ":$port " || true)" ] || fail "the UDP socket is in the target"
-! grep -vE '^(Deleted )?[0-9]+: (lo|uplink)[:@]' monitor || fail "an interface was seen outside of its target: $(cat monitor)"
+! grep -vE '^(Deleted )?[0-9]+: (lo|uplink|control)[:@]' monitor || fail "an interface was seen outside of its target: $(cat monitor)"
 [ -z "$(ip -o link show type wireguard)" ] || fail "a wireguard interface is on the host"
 ok "P2: the device appears in the target alone, its socket lives in the birthplace"
 swg-ns doctor >doctor 2>&1 || true

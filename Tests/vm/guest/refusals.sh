@@ -30,7 +30,8 @@ done >keys
 ip netns exec driver "$(dirname "$0")/../../lib/vm/refusals" "$seed" "$count" k0 /var/run/wireguard/e0.sock keys $taken \
     >said 2>&1 || fail "$(cat said)"
 ok "$(head -n 1 said)"
-sed -n '2,$s/^/   answered differently: /p' said
+# Which of them, and how; the README has the table.
+ok "with another error: $(sed -n '2,$s/, because.*//p' said | paste -sd ';')"
 
 # The same words of wg(8), exit status and message, but for the interface's name.
 peer=$(cut -d ' ' -f 2 keys | tail -n 1)
