@@ -22,9 +22,9 @@ expect_status 0 swg-ns attach --engine auto --id first --wait=60 "$conf" --netns
 expect_output '[Kk]ernel'
 ok "auto takes the kernel and says so"
 [ "$(ip -n pod -o link show type wireguard | wc -l)" = 1 ] || fail "no wireguard interface in the target"
-fetch | grep -q 'hello from behind' || fail "no page through the tunnel"
+fetch | grep >/dev/null 'hello from behind' || fail "no page through the tunnel"
 port=$(ip netns exec pod wg show wg0 listen-port)
-ss -Huln | grep -q ":$port " || fail "the UDP socket is not in the birthplace"
+ss -Huln | grep >/dev/null ":$port " || fail "the UDP socket is not in the birthplace"
 [ -z "$(ip netns exec pod ss -Hulnp | grep ":$port " || true)" ] || fail "the UDP socket is in the target"
 ! grep -vE '^(Deleted )?[0-9]+: (lo|uplink|control)[:@]' monitor || fail "an interface was seen outside of its target: $(cat monitor)"
 [ -z "$(ip -o link show type wireguard)" ] || fail "a wireguard interface is on the host"
@@ -48,7 +48,7 @@ sed 's/^AllowedIPs.*/AllowedIPs = 10.99.0.0\/16, fd99::\/64, 0.0.0.0\/0\nPersist
 chmod 600 changed.conf
 expect_status 0 swg-ns set first "$PWD/changed.conf"
 same_session || fail "the session was dropped by a reload"
-ip netns exec pod wg showconf wg0 | grep -q 'PersistentKeepalive = 25' || fail "set did not set"
+ip netns exec pod wg showconf wg0 | grep >/dev/null 'PersistentKeepalive = 25' || fail "set did not set"
 [ "$(ip netns exec pod wg show wg0 allowed-ips | cut -f 2 | tr ' ' '\n' | sort | paste -sd' ')" = "0.0.0.0/0 10.99.0.0/16 fd99::/64" ] ||
     fail "allowed IPs after set: $(ip netns exec pod wg show wg0 allowed-ips)"
 fetch >/dev/null || fail "no page after set"
@@ -100,7 +100,7 @@ ok "P4: detach leaves nothing, twice"
 ip netns add pod
 for backend in userspace kernel userspace; do
     expect_status 0 swg-ns attach --engine $backend --id turn --wait=60 "$conf" --netns pod
-    fetch | grep -q 'hello from behind' || fail "no page with $backend"
+    fetch | grep >/dev/null 'hello from behind' || fail "no page with $backend"
     expect_status 0 swg-ns detach turn
 done
 ok "a host goes from engine to kernel and back"
@@ -149,7 +149,7 @@ network() { # network [PREVRESULT]
     printf '{"cniVersion":"1.0.0","name":"egress","type":"swg-cni","engine":"kernel","config":"%s"%s}' "$conf" "${1:+,\"prevResult\":$1}"
 }
 result=$(network | cni ADD) || fail "CNI ADD: $result"
-ip -n pod -o link show dev eth0 type wireguard | grep -q eth0 || fail "CNI made no wireguard interface"
+ip -n pod -o link show dev eth0 type wireguard | grep >/dev/null eth0 || fail "CNI made no wireguard interface"
 wait_until 60 fetch || fail "no page through the CNI's tunnel"
 network "$result" | cni CHECK || fail "CNI CHECK"
 network "$result" | cni DEL || fail "CNI DEL"

@@ -79,7 +79,7 @@ for plan in "${plans[@]}"; do
     number=0
     for initiator in $initiators; do
         number=$((number + 1))
-        let_in() { ip netns exec left wg show l$responder$number latest-handshakes | grep -qv $'\t0$'; }
+        let_in() { ip netns exec left wg show l$responder$number latest-handshakes | grep >/dev/null -v $'\t0$'; }
         wait_until 40 let_in || fail "$initiator is not let in by $implementation under load"
     done
     kill $flood

@@ -52,7 +52,7 @@ nothing_left() {
     expect_status 0 swg-ns detach life
     [ -z "$(ls /run/swg-ns/tunnels 2>/dev/null)" ] || fail "$1: state is left"
     [ -z "$(ls /run/swg-ns/leases 2>/dev/null)" ] || fail "$1: a lease is left"
-    for name in pod birth; do ! ip netns list | grep -q "^$name" || ip netns delete $name; done
+    for name in pod birth; do ! ip netns list | grep >/dev/null "^$name" || ip netns delete $name; done
     ip link delete birth0 2>/dev/null || true
     wait_until 20 freed || fail "$1: the driver has not freed the interface"
     ok "$1"
@@ -63,14 +63,14 @@ for order in "target birthplace process" "target process birthplace" "birthplace
     "birthplace process target" "process target birthplace" "process birthplace target"; do
     number=$((number + 1))
     attach order$number
-    [ $number -gt 1 ] || fetch | grep -q 'hello from behind' || fail "no page"
+    [ $number -gt 1 ] || fetch | grep >/dev/null 'hello from behind' || fail "no page"
     for one in $order; do
         end "$one"
         case $order in
         # Without its birthplace the interface stays, and leads nowhere.
         "process birthplace target")
             [ "$one" != birthplace ] || ! fetch >/dev/null 2>&1 || fail "a page without a birthplace"
-            [ "$one" != birthplace ] || ip -n pod -o link show type wireguard | grep -q order || fail "the interface is gone with its birthplace"
+            [ "$one" != birthplace ] || ip -n pod -o link show type wireguard | grep >/dev/null order || fail "the interface is gone with its birthplace"
             ;;
         esac
     done

@@ -20,7 +20,7 @@ driver() { # driver absent|loaded|loadable
 trap 'driver loaded' EXIT
 GATEWAY_ENGINE=wireguard-go make_gateway
 for number in 1 2; do ip netns add pod$number; done
-fetch() { ip netns exec "pod$1" curl -s -m 20 http://10.99.0.1/ | grep -q 'hello from behind'; }
+fetch() { ip netns exec "pod$1" curl -s -m 20 http://10.99.0.1/ | grep >/dev/null 'hello from behind'; }
 attach() { # attach ENGINE NUMBER [WORDS…]
     local engine=$1 number=$2
     shift 2
