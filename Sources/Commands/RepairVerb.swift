@@ -9,7 +9,7 @@ extension Verb {
         let replaces = invocation.arguments.has(.replace)
         var ids: [TunnelID] = []
         if let word = invocation.arguments.positional.first {
-            ids = [try invocation.keeper.find(word)]
+            ids = [try invocation.keeper.findForRepair(word)]
         } else {
             ids = try invocation.keeper.list().map(\.id)
         }

@@ -31,9 +31,9 @@ public enum SwgNamespaceCommand {
             Output.write("swg-ns: there is no verb \"\(printable(first))\"\(near)\nTry swg-ns --help.\n", to: 2)
             return 2
         }
-        // A closed pipe is an error number of write(2), not the end of a half-made attach. Not for `run` and `exec`,
-        // whose command inherits it.
-        if verb.positionalBeforeCommand == nil { signal(SIGPIPE, SIG_IGN) }
+        // A closed pipe is an error number of write(2), not the end of a half-made attach, nor of a `run` whose undertaker
+        // was killed. The command of `run` and `exec` gets the default back.
+        signal(SIGPIPE, SIG_IGN)
         return run(verb, Array(arguments.dropFirst()))
     }
 

@@ -30,6 +30,16 @@ public struct RepairReport: Sendable {
 }
 
 extension TunnelKeeper {
+    /// As `find`. What is not there any more may have died at the last step of its detach: empty directories go.
+    public func findForRepair(_ text: String) throws(TunnelError) -> TunnelID {
+        do throws(TunnelError) {
+            return try find(text)
+        } catch {
+            if error.kind == .notFound { state.removeIfEmpty() }
+            throw error
+        }
+    }
+
     /// - Parameters:
     ///   - replacingEngine: replace a live engine even if it runs the installed program.
     ///   - source: what to make a lost device from; nil is the file it was made from.

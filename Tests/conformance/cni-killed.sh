@@ -5,7 +5,8 @@
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/cni.sh"
 source "$(dirname "$0")/../lib/kill-sweep.sh"
-need jq curl busybox strace
+need jq curl busybox
+prepare_kills
 mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
 runtime=/sys/fs/cgroup/swg-test-killed-$$
 mkdir "$runtime" 2>/dev/null && [ -e "$runtime/cgroup.kill" ] || skip "no cgroup v2"
@@ -34,12 +35,12 @@ network '.cniVersion = "1.1.0" | .ipam = {type: "files"}'
 cp "$test_folder/network.json" "$test_folder/plain.json"
 inventory >"$test_folder/before"
 
-# killed VERB CALL NUMBER: the plugin dies as it enters its NUMBERth such system call, and its control group with it.
+# killed VERB NUMBER: the plugin dies as it enters its NUMBERth system call, and its control group with it.
 # False when the verb came to its end before.
 killed() {
     (
         echo 0 >"$runtime/cgroup.procs"
-        CNI_COMMAND=$1 killed_at "$2" "$3" "$SWG_BIN/swg-cni" <"$test_folder/network.json"
+        CNI_COMMAND=$1 killed_at "$2" "$SWG_BIN/swg-cni" <"$test_folder/network.json"
     ) || return 1
     echo 1 >"$runtime/cgroup.kill"
     wait_until 10 sh -c "! grep -q . '$runtime/cgroup.procs'" || fail "the runtime's control group lives on"
@@ -65,16 +66,16 @@ RANDOM=${SWG_SEED:-$$}
 for verb in ADD DEL; do
     deaths=0
     [ $verb = ADD ] || must cni ADD a "$c1" "$path"
-    CNI_COMMAND=$verb points_of "$SWG_BIN/swg-cni" <"$test_folder/network.json" >"$test_folder/points"
+    CNI_COMMAND=$verb points_of "$SWG_BIN/swg-cni" <"$test_folder/network.json" | grep -v " later$" >"$test_folder/points"
     must cni DEL a "$c1" "$path"
     [ "$(grep -c mkdir "$test_folder/trace")" -lt 40 ] || fail "$verb tries $(grep -c mkdir "$test_folder/trace") times to make directories"
     places=12
     [ -z "${SWG_FULL:-}" ] || places=50
     step=$(($(wc -l <"$test_folder/points") / places + 1))
-    while read -r call number; do
+    while read -r number call; do
         [ $verb = ADD ] || must cni ADD a "$c1" "$path"
-        if killed $verb "$call" "$number"; then deaths=$((deaths + 1)); fi
-        if ((deaths % 2)); then clean GC "$call $number of $verb"; else clean DEL "$call $number of $verb"; fi
+        if killed $verb "$number"; then deaths=$((deaths + 1)); fi
+        if ((deaths % 2)); then clean GC "$number ($call) of $verb"; else clean DEL "$number ($call) of $verb"; fi
     done < <(awk -v step="$step" -v begin=$((RANDOM % step)) 'NR % step == begin' "$test_folder/points")
     [ $deaths -ge 6 ] || fail "only $deaths deaths in $verb, of $(wc -l <"$test_folder/points") places"
     ok "$verb: the runtime died with it at $deaths places; the next DEL or GC leaves nothing"

@@ -30,10 +30,9 @@ prepare_modes() {
 }
 
 # as_tester COMMAND…
-as_tester() {
-    setpriv --reuid $tester --regid $tester --clear-groups \
-        env HOME=/srv/tester USER=tester XDG_RUNTIME_DIR=/run/user/$tester "$@"
-}
+to_tester=(setpriv --reuid $tester --regid $tester --clear-groups
+    env HOME=/srv/tester USER=tester XDG_RUNTIME_DIR=/run/user/$tester)
+as_tester() { "${to_tester[@]}" "$@"; }
 
 # caller_of MODE COMMAND…: as the mode's caller, not confined.
 caller_of() {

@@ -1,26 +1,23 @@
 #!/bin/bash
 # slow
-# limit: 1500 s
+# limit: 2400 s
 # P4: SIGKILL at every system call of detach leaves something that the next detach, gc or repair cleans completely.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/kill-sweep.sh"
 make_sweep
-"${attach[@]}" --netns made --create
-points_of swg-ns detach t --quiet >"$test_folder/points"
-compare "no call"
+share=2
 
-count=0
-tried=0
-whole=0
-while read -r name number <&3; do
-    target=(--netns standing)
-    [ $((tried % 2)) = 0 ] || target=(--netns made --create)
-    tried=$((tried + 1))
-    "${attach[@]}" "${target[@]}" || fail "attach: $?"
-    if killed_at "$name" "$number" swg-ns detach t --quiet; then count=$((count + 1)); fi
-    # shellcheck disable=SC2046
-    mend "$name $number of detach" $(mended_by $tried)
-    compare "$name $number of detach"
-done 3<"$test_folder/points"
-[ "$count" -gt $((10 / shards)) ] || fail "only $count calls were killed at"
-ok "P4 ($backend): killed at $count of $tried chosen system calls of detach ($whole before the first step): nothing is left"
+mended() { mend "$@"; }
+for target in "made --create" standing; do
+    # Where a processor is emulated every call of one of the two has to do.
+    [ $slower = 1 ] || [ "$target" != standing ] || full=
+    # shellcheck disable=SC2086 # words
+    ready() { "${attach[@]}" --netns $target || fail "attach: $?"; }
+    ready
+    points_of swg-ns detach t --quiet >"$test_folder/points"
+    compare "no call"
+    count=0 tried=0 whole=0
+    sweep "detach of --netns $target" swg-ns detach t --quiet
+    [ "$count" -gt $((5 / slower)) ] || fail "only $count calls were killed at"
+    ok "P4 ($backend): killed at $count of $tried chosen system calls of detach, attached with --netns $target ($whole before the first step): nothing is left"
+done

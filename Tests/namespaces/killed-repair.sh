@@ -6,7 +6,7 @@
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/kill-sweep.sh"
 make_sweep
-[ -n "${SWG_FULL:-}" ] || export SWG_SHARD=${SWG_SHARD:-$((RANDOM % 24 + 1))/24}
+share=24
 engine_of() { swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p'; }
 has_device() { ip -n standing link show wg0 >/dev/null 2>&1; }
 lose_device() {
@@ -15,20 +15,17 @@ lose_device() {
 }
 no_engine() { ! pgrep -x swg-engine; }
 
-sweep() { # sweep WORD OPTIONS…: of repair
-    local word=$1 count=0 tried=0 name number point
+sweep_repair() { # sweep_repair WORD OPTIONS…
+    local word=$1 count=0 tried=0
     shift
     "${attach[@]}" --netns standing
     [ "$word" = replaced ] || lose_device
     points_of swg-ns repair t "$@" >"$test_folder/points"
-    while read -r name number <&3; do
-        tried=$((tried + 1))
-        if [ "$word" = remade ] && has_device; then lose_device; fi
-        point="$name $number of repair ($word)"
-        if killed_at "$name" "$number" swg-ns repair t "$@"; then count=$((count + 1)); fi
+    ready() { if [ "$word" = remade ] && has_device; then lose_device; fi; }
+    mended() {
+        local point=$1
         if [ $((tried % 3)) = 0 ]; then
             swg-ns detach t --quiet >"$test_folder/mended" 2>&1 || fail "P4: detach after a kill at $point: $(cat "$test_folder/mended")"
-            swg-ns gc --quiet
             wait_until 10 no_engine || fail "P4: an engine lives on after detach, after a kill at $point"
             compare "$point"
             "${attach[@]}" --netns standing
@@ -39,11 +36,12 @@ sweep() { # sweep WORD OPTIONS…: of repair
         fi
         swg-ns check t >"$test_folder/mended" || fail "check after a kill at $point: $(cat "$test_folder/mended")"
         [ "$(on_kernel && echo 1 || pgrep -cf '^(swg-engine|.*/swg-engine) -f t$')" = 1 ] || fail "P4: two engines after a kill at $point"
-    done 3<"$test_folder/points"
+    }
+    sweep "repair ($word)" swg-ns repair t "$@"
     [ "$count" -gt 1 ] || fail "only $count calls were killed at"
     swg-ns detach t --quiet
     compare "detach"
     ok "P4 ($backend): killed at $count of $tried chosen system calls of repair ($word): the next verb makes it whole, or takes it down"
 }
-sweep remade
-on_kernel || sweep replaced --replace
+sweep_repair remade
+on_kernel || sweep_repair replaced --replace

@@ -6,7 +6,7 @@
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/kill-sweep.sh"
 make_sweep
-[ -n "${SWG_FULL:-}" ] || export SWG_SHARD=${SWG_SHARD:-$((RANDOM % 12 + 1))/12}
+share=12
 first=$test_folder/tunnel.conf second=$test_folder/second.conf
 sed 's|^Address.*|Address = 10.99.0.2/32, fd99::7/128, 10.98.0.2/24|; s|^AllowedIPs.*|AllowedIPs = 10.99.0.0/16, ::/0\nPersistentKeepalive = 9|
     s|^\[Interface\]|&\nFwMark = 5\nMTU = 1400|' "$first" >"$second"
@@ -37,12 +37,9 @@ points_of swg-ns set t "$second" >"$test_folder/points"
 swg-ns set t "$first" --quiet >/dev/null
 whole_as as-first "no call"
 
-count=0
-tried=0
-while read -r name number <&3; do
-    tried=$((tried + 1))
-    if killed_at "$name" "$number" swg-ns set t "$second"; then count=$((count + 1)); fi
-    point="$name $number of set"
+count=0 tried=0
+mended() {
+    local point=$1
     # Forwards, or back: from wherever it stopped.
     if [ $((tried % 2)) = 0 ]; then
         swg-ns set t "$second" --quiet >"$test_folder/mended" 2>&1 || fail "P4: set after a kill at $point: $(cat "$test_folder/mended")"
@@ -51,10 +48,11 @@ while read -r name number <&3; do
     swg-ns set t "$first" --quiet >"$test_folder/mended" 2>&1 || fail "P4: set back after a kill at $point: $(cat "$test_folder/mended")"
     whole_as as-first "$point"
     swg-ns check t >"$test_folder/mended" || fail "check after a kill at $point: $(cat "$test_folder/mended")"
-done 3<"$test_folder/points"
+}
+sweep set swg-ns set t "$second"
 [ "$count" -gt 1 ] || fail "only $count calls were killed at"
-killed_at sendto 3 swg-ns set t "$second" || true
+# In the middle of what it changes.
+killed_at "$(grep -n sendto "$test_folder/trace" | sed -n '3s/:.*//p')" swg-ns set t "$second" || true
 swg-ns detach t --quiet
-swg-ns gc --quiet
 compare "a set that was killed, and detach"
 ok "P4 ($backend): killed at $count of $tried chosen system calls of set: the next one makes the tunnel whole"

@@ -16,6 +16,11 @@ for mode in $modes; do
     expect_status 130 behind "$mode" "$BASH" -c 'trap - INT; kill -INT $$'
     ok "exit statuses ($mode): the command's own, 126, 127, 128 and the signal"
 done
+# swg-ns ignores SIGPIPE itself. With it ignored, `yes` would end with 1 and a complaint.
+for mode in root root-strict rootless; do
+    [ "$(behind $mode "$BASH" -c 'yes | head -n 1 >/dev/null; echo ${PIPESTATUS[0]}')" = 141 ] || fail "($mode) the command ignores SIGPIPE"
+done
+ok "the command gets SIGPIPE with its default"
 expect_status 125 swg root run
 expect_status 125 swg root run --no-such-option x -- true
 expect_status 125 swg root run /srv/no-such.conf -- true

@@ -82,12 +82,17 @@ struct LeaseBook {
         try StateFile.read(Lease.self, from: path(key.hex))?.releasedAt
     }
 
-    /// Gives the lease back if `id` holds it.
+    /// Gives the lease back if `id` holds it, and with it what a death in the middle of writing it has left.
     func release(_ publicKeyHex: String, by id: String, remember: Bool) throws(TunnelError) {
-        guard publicKeyHex.utf8.count == 64, PublicKey(hex: publicKeyHex) != nil, File.exists(path(publicKeyHex)) else {
+        guard publicKeyHex.utf8.count == 64, PublicKey(hex: publicKeyHex) != nil, File.exists(state.leases) else {
             return
         }
         try locked { () throws(TunnelError) in
+            for name in (try? File.list(state.leases)) ?? []
+            where name.hasPrefix("\(publicKeyHex).") && Self.isHalfWritten(name) {
+                _ = try? File.remove("\(state.leases)/\(name)")
+            }
+            guard File.exists(path(publicKeyHex)) else { return }
             // A damaged lease is nobody's.
             let lease = try? StateFile.read(Lease.self, from: path(publicKeyHex))
             if let lease, lease.holder != id { return }
@@ -107,14 +112,16 @@ struct LeaseBook {
         }
     }
 
+    /// Of `File.replace`: whoever writes one holds the lock, so with the lock in hand it is of somebody who died.
+    private static func isHalfWritten(_ name: String) -> Bool { name.hasSuffix(".tmp") }
+
     /// Removes what a death at the wrong moment has left: half-written files, and leases whose tunnel is gone.
     func sweep() throws(TunnelError) {
         guard File.exists(state.leases) else { return }
         try locked { () throws(TunnelError) in
             let names = (try? File.list(state.leases)) ?? []
             for name in names {
-                // Whoever writes one holds the lock that we hold.
-                let isHalfWritten = name.hasSuffix(".tmp")
+                let isHalfWritten = Self.isHalfWritten(name)
                 let lease = isHalfWritten ? nil : try? StateFile.read(Lease.self, from: "\(state.leases)/\(name)")
                 let isAbandoned = lease?.holder.flatMap { try? TunnelID($0) }.map { !state.exists($0) } ?? false
                 if isHalfWritten || isAbandoned { _ = try? File.remove("\(state.leases)/\(name)") }
