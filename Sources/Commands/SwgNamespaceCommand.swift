@@ -70,8 +70,8 @@ public enum SwgNamespaceCommand {
             }
             return status
         } catch let error as UsageError {
-            // The words could not be told apart, so `--json` is looked for among them; COMMAND may have one of its own.
-            if verb.positionalBeforeCommand == nil, words.contains(Option.json.name) { output.isJSON = true }
+            // The words could not be told apart, so `--json` is looked for among them.
+            if ownWords(of: verb, words).contains(Option.json.name) { output.isJSON = true }
             report(
                 TunnelError(.usage, "\(verb.name): \(error)", cure: "swg-ns \(verb.name) --help"),
                 plainly: "\(verb.name): \(error)\nTry swg-ns \(verb.name) --help.", output)
@@ -83,6 +83,13 @@ public enum SwgNamespaceCommand {
             report(TunnelError(.system, "\(error)"), plainly: "\(error)", output)
             return verb.failureStatus
         }
+    }
+
+    /// The words that cannot be COMMAND's, which may have a `--json` of its own.
+    private static func ownWords(of verb: Verb, _ words: [String]) -> ArraySlice<String> {
+        guard verb.positionalBeforeCommand != nil else { return words[...] }
+        if let end = words.firstIndex(of: "--") { return words[..<end] }
+        return words.prefix { $0.hasPrefix("-") }
     }
 
     /// With `--json` the error is a document as well: `{"error": {"kind", "message", "cure", "undoErrors"}}`.

@@ -14,4 +14,15 @@ public enum MemoryFile {
         }
         return file
     }
+
+    /// For what a child writes as long as it lives: nothing can be written beyond the limit (EPERM). The file has that
+    /// size from the start, with zeros where nothing has been written, which take no memory. F_SEAL_GROW in fcntl(2).
+    public static func bounded(name: String, limitBytes: Int) throws(SystemError) -> FileDescriptor {
+        let file = try create(name: name)
+        try systemCall("ftruncate", name) { ftruncate(file.rawValue, off_t(limitBytes)) }
+        try systemCall("fcntl", "\(name): F_ADD_SEALS") {
+            fcntl(file.rawValue, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK)
+        }
+        return file
+    }
 }

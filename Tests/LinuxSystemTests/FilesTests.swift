@@ -3,6 +3,15 @@ import LinuxSystem
 import Testing
 
 @Suite struct FilesTests {
+    @Test func `a bounded file in memory takes nothing beyond its limit, and nobody can change that`() throws {
+        let file = try MemoryFile.bounded(name: "t", limitBytes: 8192)
+        let lines = Array(repeating: UInt8(ascii: "x"), count: 8192)
+        try file.writeAll(lines, object: "t")
+        #expect(throws: SystemError.self) { try file.writeAll([1], object: "t") }
+        #expect(ftruncate(file.rawValue, 1 << 20) == -1 && ftruncate(file.rawValue, 0) == -1)
+        #expect(try File.readBytes("/proc/self/fd/\(file.rawValue)", limitBytes: 1 << 20) == lines)
+    }
+
     @Test func `P6: an error names the call, the object and the kernel's answer`() {
         #expect(throws: SystemError(call: "open", object: "/nowhere/at/all", errno: Errno(ENOENT))) {
             try File.readText("/nowhere/at/all")

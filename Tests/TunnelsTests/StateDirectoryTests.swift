@@ -80,6 +80,21 @@ struct StateDirectoryTests {
         #expect(!File.exists(state.leases))
     }
 
+    @Test func `P4: releasing a lease sweeps what a death while writing it has left, and nothing of another key`()
+        throws
+    {
+        let book = LeaseBook(state: state)
+        let key = PrivateKey.generate().publicKey
+        let other = PrivateKey.generate().publicKey
+        try File.makeDirectories(state.leases)
+        for name in ["\(key.hex).4711.tmp", "\(other.hex).4711.tmp"] {
+            try File.replace("\(state.leases)/\(name)", with: "half")
+        }
+        // It died before there was a lease at all.
+        try book.release(key.hex, by: "first", remember: false)
+        #expect(try File.list(state.leases) == ["\(other.hex).4711.tmp"])
+    }
+
     @Test func `collecting takes what is half made, and nothing that is locked`() throws {
         let keeper = TunnelKeeper(stateDirectory: state.path)
         let dead = try TunnelID("dead")

@@ -8,8 +8,7 @@
 //
 // REPORT gets `NUMBER NAME PROCESS` of the call it came to, where the process is `itself`, or what a child calls itself;
 // with the NUMBER 0, which kills nobody, those of all calls, and the word `creates` behind one that may make a file. Exit status: 0 killed, 1 the command ended before, 2 no such command
-// or no right to trace it; with the NUMBER 0 that of the command. Ends with the command's own process: what that leaves
-// behind goes on untraced.
+// or no right to trace it; with the NUMBER 0 that of the command. Ends when all of them have ended or are another program.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -148,16 +147,17 @@ int main(int argc, char **argv) {
     report = fopen(argv[2], "we");
     if (report == NULL) give_up(argv[2]);
     first = start(argv + 3);
-    while (1) {
-        int status;
-        pid_t thread = waitpid(-1, &status, __WALL);
-        if (thread < 0) give_up("waitpid");
+    int status, ending = 0;
+    pid_t thread;
+    while ((thread = waitpid(-1, &status, __WALL)) > 0) {
         if (WIFSTOPPED(status)) {
             at_stop(thread, status);
         } else if (thread == first) {
-            if (!counts) return 2;
-            if (wanted == 0) return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-            return killed ? 0 : 1;
+            ending = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         }
     }
+    if (errno != ECHILD) give_up("waitpid");
+    if (!counts) return 2;
+    if (wanted == 0) return ending;
+    return killed ? 0 : 1;
 }

@@ -41,6 +41,14 @@ json 2 "$(error usage)" list --json --bogus
 json 125 "$(error usage)" run --json
 json 125 "$(error configurationFile)" run --json "$test_folder/absent.conf" -- true
 json 125 "$(error notFound)" exec --json nothing -- true
+json 125 "$(error usage)" exec --bogus --json t -- true
+json 125 "$(error usage)" exec --bogus t --json -- true
+json 125 "$(error usage)" run --json --bogus "$conf" true
+for words in "exec --bogus t -- true --json" "run --bogus t true --json"; do
+    # shellcheck disable=SC2086
+    expect_status 125 swg-ns $words
+    expect_output '^swg-ns: .*: unknown option --bogus'
+done
 ok "--json: failures, usage errors among them, are documents as well"
 for verb in "list" "list --json" "show t" "show t --json" "check t" "log" "doctor" "genkey" "detach t"; do
     # shellcheck disable=SC2086

@@ -8,7 +8,7 @@ source "$(dirname "$0")/../lib/run-modes.sh"
 source "$(dirname "$0")/../lib/kill-sweep.sh"
 prepare_modes
 prepare_kills
-share=20
+share=24
 counted=(-b swg-ns)
 
 is_as_before() {
@@ -20,13 +20,14 @@ mended() {
     local process
     # The command of the default level may live on, without a way out, until it ends.
     wait_until 6 is_as_before || compare "$1"
-    read -r _ _ process <"$test_folder/call" && processes[${process:-end}]=1
+    ! read -r _ _ process _ <"$test_folder/call" || processes[$process]=1
 }
 
 for mode in root rootless root-strict rootless-strict; do
     [[ " $modes " == *" $mode "* ]] || continue
-    # shellcheck disable=SC2046 # an option or none
-    command=(/srv/bin/swg-ns run --quiet $(strict_of $mode) "$(configuration_of $mode)" -- sleep 0.1)
+    level=()
+    ! is_strict $mode || level=(--strict)
+    command=(/srv/bin/swg-ns run --quiet --engine "$backend" "${level[@]}" "$(configuration_of $mode)" -- sleep 0.1)
     [[ $mode != rootless* ]] || command=("${to_tester[@]}" "${command[@]}")
     expect_status 0 "${command[@]}"
     snapshot before

@@ -33,6 +33,27 @@ for mode in rootless rootless-strict; do
         >"$test_folder/output" || fail "($mode) $(cat "$test_folder/output")"
     ok "terminal ($mode): $(tr '\n' ' ' <"$test_folder/output")"
 done
+# Typing into the caller's terminal: the filter's answer is EPERM, where the kernel would type, or say EIO. The kernel looks
+# at the lower half of the request only.
+cat >/srv/bin/typist <<'TYPIST'
+#!/usr/bin/python3
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+assert os.isatty(0)
+for name, request in ("TIOCSTI", 0x5412), ("TIOCLINUX", 0x541C):
+    for upper in 0, 1 << 32:
+        failed = libc.syscall(16, 0, ctypes.c_ulong(request | upper), b"\x06x") < 0
+        print(name, errno.errorcode[ctypes.get_errno()] if failed else "done")
+TYPIST
+chmod 755 /srv/bin/typist
+for mode in root-strict rootless-strict; do
+    [[ " $modes " == *" $mode "* ]] || continue
+    caller_of $mode script -qec "/srv/bin/swg-ns run --quiet --strict $(configuration_of $mode) -- /srv/bin/typist" /dev/null >"$test_folder/output" </dev/null ||
+        fail "($mode) $(cat "$test_folder/output")"
+    [ "$(tr -d '\r' <"$test_folder/output" | sort | uniq -c | xargs)" = "2 TIOCLINUX EPERM 2 TIOCSTI EPERM" ] ||
+        fail "what is typed into the terminal ($mode): $(cat "$test_folder/output")"
+    ok "terminal ($mode): nothing can be typed into it"
+done
 # A command that stops itself stops swg-ns, or the shell would wait for ever.
 cat >/srv/bin/stopper <<'STOPPER'
 #!/bin/bash

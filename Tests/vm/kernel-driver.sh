@@ -7,6 +7,7 @@
 # Tests/lib/vm/run-guest). Where the machine cannot be had the test is skipped with the reason.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/runtimes.sh"
+source "$(dirname "$0")/../lib/kill-sweep.sh"
 tests=$(realpath "$(dirname "$0")/..")
 
 "$tests/lib/vm/prepare" >"$test_folder/prepare" 2>&1 || skip "no virtual machine: $(tail -n 1 "$test_folder/prepare")"
@@ -16,6 +17,7 @@ for bundle in "$tests"/../.build/tests/release/*.xctest; do [ ! -x "$bundle" ] |
 # What would take an emulated processor too long to compile.
 made=$(mktemp -d "${TMPDIR:-/tmp}/swg-made.XXXXXX")
 trap 'rm -rf "$made"' EXIT
+build_kill_at "$made"
 if [ -n "${SWG_FULL:-}${SWG_VM_ONLY:-}" ] && can_make_libcni_driver; then
     make_libcni_driver "$made/libcni-driver"
     export SWG_LIBCNI_DRIVER=$made/libcni-driver

@@ -54,6 +54,9 @@ final class RunEngine {
 
     /// What is open for an engine before it starts.
     struct Parts: ~Copyable {
+        /// A verbose engine writes some lines for each handshake, every two minutes.
+        static let logLimitBytes = 256 << 10
+
         let configuration: FileDescriptor
         let identityFile: FileDescriptor
         /// What it writes to standard error, in memory: there is no place on disk for a tunnel of a minute.
@@ -64,7 +67,7 @@ final class RunEngine {
         static func open(_ plan: TunnelPlan, identityPath: String) throws(SystemError) -> Parts {
             let configuration = try EngineConfiguration.memoryFile(plan.device)
             let identityFile = try FileDescriptor.open(identityPath, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
-            let messages = try MemoryFile.create(name: "engine-log")
+            let messages = try MemoryFile.bounded(name: "engine-log", limitBytes: logLimitBytes)
             return Parts(
                 configuration: configuration, identityFile: identityFile, messages: messages, life: try Pipe())
         }
@@ -85,8 +88,9 @@ final class RunEngine {
         }
     }
 
-    /// Everything it has written so far.
+    /// What it has written so far. Of a long life the beginning, which is what tells why there is no handshake.
     func log() -> String {
-        (try? File.readText("/proc/self/fd/\(messages.rawValue)", limitBytes: 1 << 20)) ?? ""
+        let text = (try? File.readText("/proc/self/fd/\(messages.rawValue)", limitBytes: Parts.logLimitBytes)) ?? ""
+        return String(text.prefix { $0 != "\0" })
     }
 }

@@ -54,7 +54,12 @@ struct StateDirectory: Sendable {
                     }
                 }
                 do throws(SystemError) {
-                    if let lock = try FileLock.acquire(lock(of: id), wait: false) { return lock }
+                    // Who holds it already is somebody's gc, which found a directory without a lock: it removes that,
+                    // and we start over. What came into its place since then has a journal, or a lock for long.
+                    if let lock = try FileLock.acquire(lock(of: id), wait: true) {
+                        if File.exists(journal(of: id)) { return nil }
+                        return lock
+                    }
                 } catch {
                     // Full or read-only after all: nothing of ours may stay.
                     rmdir(directory(of: id))
