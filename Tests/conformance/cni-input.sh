@@ -1,4 +1,5 @@
 #!/bin/bash
+# early
 # Bad input of swg-cni: the error object with the specification's code, the key and the value in its text, a
 # non-zero status, nothing left behind.
 source "$(dirname "$0")/../lib/test.sh"

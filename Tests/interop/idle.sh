@@ -1,4 +1,5 @@
 #!/bin/bash
+# early
 # Idle costs nothing: no wake-up without a due timer, and little memory, after traffic too.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/pair.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# early
 # A persistent keepalive through NAT: the side outside reaches the one inside after the mapping would have expired.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/pair.sh"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# early: waits two minutes for a protocol's clock, and sends a few pings meanwhile
+# early
 # A real rekey across REKEY_AFTER_TIME, our side and theirs as initiator, without a lost packet.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/pair.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# early
 # PrivateKeyCommand and its like: right, failing, silent, stuck half-way; each ends, with an error that says so.
 # Tunnels whose configuration came from a pipe: what repair and set can do for them.
 source "$(dirname "$0")/../lib/test.sh"

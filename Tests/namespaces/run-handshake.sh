@@ -1,5 +1,5 @@
 #!/bin/bash
-# slow
+# early
 # `run` waits for the first handshake and says what it knows when none comes; nothing is started then.
 source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/run-modes.sh"
