@@ -13,10 +13,13 @@ inventory >before
 # Where the host's interfaces are watched, no WireGuard interface is ever seen.
 ip -o monitor link >monitor 2>&1 &
 monitor=$!
-# An interface of no interest shows that it listens.
-ip link add control type dummy
-ip link delete control
-wait_until 10 grep -q ' control:' monitor || fail "interfaces are not watched"
+# An interface of no interest shows that it listens by now.
+is_watched() {
+    ip link add control type dummy
+    ip link delete control
+    grep ' control:' monitor
+}
+wait_until 10 is_watched || fail "interfaces are not watched"
 ip netns add pod
 expect_status 0 swg-ns attach --engine auto --id first --wait=60 "$conf" --netns pod
 expect_output '[Kk]ernel'
