@@ -7,8 +7,8 @@ extension PluginCall {
     /// CHECK: the tunnel is as ADD left it: device, addresses, routes, the engine's process, where its socket
     /// lives, and keys out of reach. A peer that has not answered yet is no failure: runtimes take one as final.
     ///
-    /// prevResult is the whole chain's last word: later plugins may have added to it, but what it says about our
-    /// interface must be so.
+    /// prevResult is the whole chain's last word: later plugins may have added to it and taken from it, and what it
+    /// says about our interface must be so; what it does not say any more need not be.
     func check() throws(PluginError) {
         let configuration = try CheckConfiguration(input)
         try requireVerb(in: configuration.version)
@@ -25,12 +25,13 @@ extension PluginCall {
         var findings: [String] = []
         do {
             let record = try service.record(id)
-            findings = configuration.previous.contradictions(to: record, environment)
+            let expected: ExpectedNetwork?
+            (expected, findings) = configuration.previous.expectations(of: record, environment)
             if !namespaceIs(record.namespaceIdentity) {
                 findings.append(
                     "CNI_NETNS=\(printable(environment.networkNamespace)) is not the namespace of tunnel \(id)")
             }
-            for finding in try service.check(id) where finding.verdict == .violated {
+            for finding in try service.check(id, expecting: expected) where finding.verdict == .violated {
                 findings.append("\(finding.promise): \(finding.text)")
             }
         } catch {
@@ -78,38 +79,36 @@ struct PreviousResult {
 
     init(_ root: JSONValue) { self.root = root }
 
-    /// What it says about our interface and is not so.
-    func contradictions(to record: TunnelRecord, _ environment: PluginEnvironment) -> [String] {
+    /// What it says that our interface has, and what of it makes no sense; no expectations when it does not know the
+    /// interface.
+    func expectations(
+        of record: TunnelRecord, _ environment: PluginEnvironment
+    ) -> (expected: ExpectedNetwork?, problems: [String]) {
         let interfaces = root["interfaces"]?.elements ?? []
         let inside = interfaces.indices.filter { !(interfaces[$0]["sandbox"]?.text ?? "").isEmpty }
         guard let own = inside.first(where: { interfaces[$0]["name"]?.text == environment.interface }) else {
-            return ["prevResult.interfaces holds no \(environment.interface) inside the container"]
+            return (nil, ["prevResult.interfaces holds no \(environment.interface) inside the container"])
         }
+        var expected = ExpectedNetwork(addresses: [], routes: [])
         var problems: [String] = []
-        let made = record.addresses.compactMap { InterfaceAddress($0) }
         for entry in root["ips"]?.elements ?? [] where entry["interface"]?.integer == Int64(own) {
-            guard let text = entry["address"]?.text, let given = InterfaceAddress.parse(text),
-                made.contains(where: { $0.address == given.address && $0.length == given.length })
+            guard let parsed = entry["address"]?.text.flatMap({ InterfaceAddress.parse($0) }),
+                let address = InterfaceAddress(address: parsed.address, length: parsed.length)
             else {
-                problems.append(
-                    "prevResult.ips has \(entry["address"]?.shown ?? "no address"), which \(environment.interface) has not"
-                )
+                problems.append("prevResult.ips has \(entry["address"]?.shown ?? "no address")")
                 continue
             }
+            expected.addresses.append(address)
         }
-        // With another interface in the container the other one may own the route.
-        if inside.count == 1 {
-            let routes = record.routes.compactMap { IPPrefix($0) }
-            for entry in root["routes"]?.elements ?? [] {
-                guard let destination = entry["dst"]?.text.flatMap({ IPPrefix($0) }), routes.contains(destination)
-                else {
-                    problems.append(
-                        "prevResult.routes has \(entry["dst"]?.shown ?? "no dst"), which \(environment.interface) has not"
-                    )
-                    continue
-                }
+        let made = record.routes.compactMap { IPPrefix($0) }
+        for entry in root["routes"]?.elements ?? [] {
+            guard let destination = entry["dst"]?.text.flatMap({ IPPrefix($0) }) else {
+                problems.append("prevResult.routes has \(entry["dst"]?.shown ?? "no dst")")
+                continue
             }
+            // With another interface in the container the other one may own the route.
+            if inside.count == 1 || made.contains(destination) { expected.routes.append(destination) }
         }
-        return problems
+        return (expected, problems)
     }
 }

@@ -31,7 +31,8 @@ public enum StandardStreams {
         signal(SIGPIPE, SIG_IGN)
         ChildProcess.makeWaitable()
         for number in 0...2 where swg_fcntl(Int32(number), F_GETFD, 0) < 0 {
-            _ = Glibc.open("/dev/null", number == 0 ? O_RDONLY : O_WRONLY)
+            // Standard output cannot be written to, as it could not before: an answer that nobody can get is an error.
+            _ = Glibc.open("/dev/null", number == STDERR_FILENO ? O_WRONLY : O_RDONLY)
         }
     }
 }

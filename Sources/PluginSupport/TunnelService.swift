@@ -6,7 +6,8 @@ public protocol TunnelService: Sendable {
     func detach(_ id: TunnelID) throws(TunnelError) -> TeardownReport
     func collect(runtime: String, network: String, keep: Set<Attachment>) throws(TunnelError) -> TeardownReport
     func list() throws(TunnelError) -> [TunnelSummary]
-    func check(_ id: TunnelID) throws(TunnelError) -> [CheckFinding]
+    /// `expected`: what has to be on the interface; nil is what `attach` put there.
+    func check(_ id: TunnelID, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding]
     func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord
     /// What keeps `attach` from working on this host; empty when nothing does.
     func readiness(_ engine: EngineChoice) -> [TunnelError]

@@ -11,16 +11,21 @@ extension TunnelKeeper {
     /// Proves P1 to P3 for one tunnel on the live system, one finding per line. Nothing is taken from the state
     /// but where to look.
     ///
+    /// - Parameter expected: what has to be on the interface; nil is what `attach` put there.
     /// - Throws: when it cannot look at all.
-    public func check(_ id: TunnelID) throws(TunnelError) -> [CheckFinding] {
+    public func check(
+        _ id: TunnelID, expecting expected: ExpectedNetwork? = nil
+    ) throws(TunnelError) -> [CheckFinding] {
         let record = try record(id)
         guard let namespace = try record.namespace.open() else {
             return [.init(.violated, "live", "the network namespace is gone (swg-ns gc cleans up)")]
         }
         let target = try TargetNetwork(namespace, record.namespace)
         do throws(SystemError) {
-            var findings = try checkInterfaces(record, target)
-            findings += try checkAddresses(record, target)
+            let links = try target.netlink.links()
+            let routes = try target.netlink.routes()
+            var findings = try checkInterfaces(record, target, links, routes)
+            findings += try checkAddresses(record, expected, target, links, routes)
             findings += checkSockets(record)
             if let engine = record.engineProcess { findings += EngineInspection.check(engine, record) }
             findings += checkDevice(record, target)
@@ -32,10 +37,10 @@ extension TunnelKeeper {
     }
 
     /// P1: interfaces, routes of every table and family, rules.
-    private func checkInterfaces(_ record: TunnelRecord, _ target: TargetNetwork) throws(SystemError) -> [CheckFinding]
-    {
+    private func checkInterfaces(
+        _ record: TunnelRecord, _ target: TargetNetwork, _ links: [Link], _ routes: [Route]
+    ) throws(SystemError) -> [CheckFinding] {
         var findings: [CheckFinding] = []
-        let links = try target.netlink.links()
         let own = links.first { $0.name == record.interface && $0.kind == record.linkKind }
         if let own {
             findings.append(
@@ -66,7 +71,6 @@ extension TunnelKeeper {
                 .init(.note, "P1", "the kernel's fallback devices, all down: \(fallbacks.joined(separator: ", "))"))
         }
         let inside = Set(links.filter { $0.isLoopback || $0.index == own?.index }.map(\.index))
-        let routes = try target.netlink.routes()
         let elsewhere = routes.filter { route in route.linkIndexes.contains { !inside.contains($0) } }
         let tables = Set(routes.map(\.table)).count
         if elsewhere.isEmpty {

@@ -83,7 +83,9 @@ final class FakeTunnels: TunnelService {
         }
     }
 
-    func check(_ id: TunnelID) throws(TunnelError) -> [CheckFinding] { state.withLock { $0.findings } }
+    func check(_ id: TunnelID, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding] {
+        state.withLock { $0.findings }
+    }
 
     func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord {
         throw state.withLock { $0.recordFailure }

@@ -1,4 +1,5 @@
 import Glibc
+import IPAddressing
 import LinuxSystem
 import PluginSupport
 import Testing
@@ -28,39 +29,46 @@ import Testing
         ])
     }
 
-    private func contradictions(_ text: String) throws -> [String] {
-        PreviousResult(try JSONValue.parse(Array(text.utf8))).contradictions(to: record, environment)
+    private func expectations(_ text: String) throws -> (expected: ExpectedNetwork?, problems: [String]) {
+        PreviousResult(try JSONValue.parse(Array(text.utf8))).expectations(of: record, environment)
     }
 
     private let own = #"{"name":"eth0","sandbox":"/x"}"#
 
-    @Test func `what ADD made is in order`() throws {
-        #expect(
-            try contradictions(
-                #"{"interfaces":[\#(own)],"ips":[{"interface":0,"address":"10.7.0.2/32"}],"routes":[{"dst":"0.0.0.0/0"}]}"#
-            )
-                == [])
-    }
-
     @Test func `an interface of that name on the host is not the container's`() throws {
-        #expect(try contradictions(#"{"interfaces":[{"name":"eth0","sandbox":""}]}"#).count == 1)
-        #expect(try contradictions("{}").count == 1)
+        #expect(try expectations(#"{"interfaces":[{"name":"eth0","sandbox":""}]}"#).problems.count == 1)
+        #expect(try expectations("{}").problems.count == 1)
     }
 
-    @Test func `an address or a route that ADD did not make is named`() throws {
-        let said = try contradictions(
-            #"{"interfaces":[\#(own)],"ips":[{"interface":0,"address":"10.7.0.9/32"}],"routes":[{"dst":"10.0.0.0/8"}]}"#
+    @Test func `what it says of our interface has to be there, whoever put it there`() throws {
+        let (expected, problems) = try expectations(
+            #"{"interfaces":[\#(own)],"ips":[{"interface":0,"address":"10.7.0.9/24"}],"routes":[{"dst":"10.0.0.0/8"}]}"#
         )
-        #expect(said.count == 2)
-        #expect(said.first?.contains("10.7.0.9/32") == true && said.last?.contains("10.0.0.0/8") == true)
+        #expect(problems == [])
+        #expect(expected?.addresses == [try #require(InterfaceAddress("10.7.0.9/24"))])
+        #expect(expected?.routes == [try #require(IPPrefix("10.0.0.0/8"))])
+    }
+
+    @Test func `what a later plugin took away is not expected`() throws {
+        let (expected, problems) = try expectations(#"{"interfaces":[\#(own)],"ips":[],"routes":[]}"#)
+        #expect(problems == [])
+        #expect(expected?.addresses == [] && expected?.routes == [])
+    }
+
+    @Test func `rubbish in it is named`() throws {
+        let problems = try expectations(
+            #"{"interfaces":[\#(own)],"ips":[{"interface":0,"address":"10.7.0.300/32"}],"routes":[{"dst":"x"}]}"#
+        ).problems
+        #expect(problems.count == 2)
+        #expect(problems.first?.contains("10.7.0.300") == true && problems.last?.contains("\"x\"") == true)
     }
 
     @Test func `addresses and routes of another interface in the container are its own`() throws {
         let other = #"{"name":"net1","sandbox":"/x"}"#
-        #expect(
-            try contradictions(
-                #"{"interfaces":[\#(own),\#(other)],"ips":[{"interface":1,"address":"10.7.0.9/32"}],"routes":[{"dst":"10.0.0.0/8"}]}"#
-            )
-                == [])
+        let (expected, problems) = try expectations(
+            #"{"interfaces":[\#(own),\#(other)],"ips":[{"interface":1,"address":"10.7.0.9/32"}],"routes":[{"dst":"10.0.0.0/8"},{"dst":"0.0.0.0/0"}]}"#
+        )
+        #expect(problems == [] && expected?.addresses == [])
+        #expect(expected?.routes == [.everythingIPv4])
     }
 }

@@ -46,7 +46,7 @@ final class RecordingTunnels: TunnelService {
     }
 
     func list() throws(TunnelError) -> [TunnelSummary] { [] }
-    func check(_ id: TunnelID) throws(TunnelError) -> [CheckFinding] { [] }
+    func check(_ id: TunnelID, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding] { [] }
     func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord { throw TunnelError(.notFound, "") }
     func readiness(_ engine: EngineChoice) -> [TunnelError] { [] }
     func poolStatus(directory: String) throws(TunnelError) -> PoolStatus { PoolStatus(total: 0, free: 0, unusable: []) }

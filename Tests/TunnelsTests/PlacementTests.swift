@@ -69,6 +69,13 @@ import Testing
 }
 
 @Suite struct SystemdScopeTests {
+    @Test func `two tunnels never share a scope, and every id makes a valid name of a unit`() {
+        #expect(SystemdScope.unit(of: "a.b-c_d") == "swg-ns-a.b-c_d.scope")
+        #expect(SystemdScope.unit(of: "a+b=") == #"swg-ns-a\x2bb\x3d.scope"#)
+        let names = ["a.b", "a_b", "a-b", "a+b", "a=b"]
+        #expect(Set(names.map { SystemdScope.unit(of: $0) }).count == names.count)
+    }
+
     /// A real bus without systemd behind it: authentication, hello and the match must be accepted, and the
     /// bus's own refusal must come through.
     @Test(.enabled(if: access("/usr/bin/dbus-daemon", X_OK) == 0, "dbus-daemon is not installed"))

@@ -6,7 +6,7 @@ source "$(dirname "$0")/../lib/cni.sh"
 need jq wireguard-go
 GATEWAY_ENGINE=wireguard-go make_gateway
 make_pool 1 2
-network
+network '.cniVersion = "1.1.0"'
 # The host uses the pool's first key.
 if [ "${SWG_BACKEND:-userspace}" = kernel ]; then
     ip link add host0 type wireguard
@@ -22,10 +22,13 @@ container_namespace two
 must cni ADD one /run/netns/one
 [ "$(address)" = 10.99.0.3/32 ] || fail "the key that the host uses was given to a container: $(address)"
 ok "a key that the host uses is skipped, the next one is taken"
-refused 11 "all 2 configurations .* are in use .*tunnel .* of container one, $holder" cni ADD two /run/netns/two
+refused 50 "all 2 configurations of .* are in use" cni STATUS "" "" CNI_IFNAME=
+ok "STATUS counts the host's key as used"
+refused 11 "all 2 configurations .* are in use .$holder, tunnel .* of container one" cni ADD two /run/netns/two
 [ "$(ip -n two -o link | wc -l)" = 1 ] || fail "P4: the refused ADD left a device"
 ok "when none is left, the error names the container and the host's interface"
 wg set host0 private-key <(swg-ns genkey)
+must cni STATUS "" "" CNI_IFNAME=
 must cni ADD two /run/netns/two
 [ "$(address)" = 10.99.0.2/32 ] || fail "the key that is free again was not taken: $(address)"
 ok "free again when the host uses another"

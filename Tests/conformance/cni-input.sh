@@ -89,6 +89,13 @@ if CNI_COMMAND=ADD CNI_CONTAINERID=a CNI_NETNS=$c1 CNI_IFNAME=eth0 "$SWG_BIN/swg
     fail "an answer that nobody got is a success"
 fi
 [ "$(ip -n c1 -o link | wc -l)" = 1 ] && [ ! -e /run/swg-ns/tunnels ] || fail "an ADD whose answer nobody got left something"
+for verb in ADD VERSION; do
+    if CNI_COMMAND=$verb CNI_CONTAINERID=a CNI_NETNS=$c1 CNI_IFNAME=eth0 "$SWG_BIN/swg-cni" <"$test_folder/network.json" >&- 2>"$test_folder/stderr"; then
+        fail "$verb without standard output is a success"
+    fi
+    grep -q 'could not be delivered' "$test_folder/stderr" || fail "$verb without standard output says: $(cat "$test_folder/stderr")"
+done
+[ "$(ip -n c1 -o link | wc -l)" = 1 ] && [ ! -e /run/swg-ns/tunnels ] || fail "an ADD without standard output left something"
 env -i CNI_COMMAND=VERSION "$SWG_BIN/swg-cni" </dev/null | jq -e '.supportedVersions | length == 7' >/dev/null || fail "VERSION without input"
 env -i "$SWG_BIN/swg-cni" </dev/null 2>&1 | grep >/dev/null 'versions supported: 0.1.0' || fail "no word of what this program is"
 ok "an answer that cannot be delivered; a call without a command"
@@ -111,10 +118,19 @@ rm "$pool/key1.conf"|pool.*no usable
 TABLE
 cp "$test_folder/good.conf" "$pool/key1.conf"
 chmod 600 "$pool/key1.conf"
+for mode in 777 720 1777; do
+    chmod "$mode" "$pool"
+    chgrp 65534 "$pool"
+    refused 7 "others than root may write it: chmod go-w $pool" cni ADD a "$c1"
+done
+chmod 700 "$pool"
+chown 65534:0 "$pool"
+refused 7 "belongs to user 65534" cni ADD a "$c1"
+chown 0 "$pool"
 network '.ipam = {type: "static", addresses: [{address: "10.99.0.9/32"}]}'
 refused 7 "Address" cni ADD a "$c1"
 network
-ok "WireGuard files: writable by others, broken, missing, Address= beside ipam"
+ok "WireGuard files: they or their folder writable by others, broken, missing, Address= beside ipam"
 
 # Delegates that fail, hang, print rubbish or never stop.
 mkdir "$test_folder/delegates"

@@ -123,6 +123,26 @@ must cni DEL checked "$c1"
 must cni ADD checked "$c1"
 with_result
 must cni CHECK checked "$c1"
+# What a later plugin of the chain did and says in its result, on top of it or instead of it.
+plugin_says() { # plugin_says JQ-FILTER: of prevResult
+    jq ".prevResult |= ($1)" "$test_folder/network.json" >"$test_folder/n" && mv "$test_folder/n" "$test_folder/network.json"
+}
+cp "$test_folder/network.json" "$test_folder/as-added"
+plugin_says '.routes += [{dst: "10.55.0.0/16"}] | .ips += [{interface: 0, address: "10.55.0.1/16"}]'
+refused 101 "10.55.0.1/16" cni CHECK checked "$c1"
+ip -n c1 addr add 10.55.0.1/16 dev eth0
+must cni CHECK checked "$c1"
+plugin_says '.routes += [{dst: "10.56.0.0/16"}]'
+refused 101 "10.56.0.0/16" cni CHECK checked "$c1"
+ip -n c1 route add 10.56.0.0/16 dev eth0 table 7
+must cni CHECK checked "$c1"
+ip -n c1 route del default dev eth0
+refused 101 "0.0.0.0/0" cni CHECK checked "$c1"
+plugin_says '.routes |= map(select(.dst != "0.0.0.0/0"))'
+must cni CHECK checked "$c1"
+ip -n c1 route add default dev eth0
+cp "$test_folder/as-added" "$test_folder/network.json"
+must cni CHECK checked "$c1"
 ip -n c1 route del default dev eth0
 refused 101 "0.0.0.0/0|default" cni CHECK checked "$c1"
 must cni DEL checked "$c1"
@@ -139,7 +159,7 @@ if on_kernel; then ip -n c1 link delete eth0; else pkill -KILL -x swg-engine; fi
 refused 101 "engine|eth0|device" cni CHECK checked "$c1"
 must cni DEL checked "$c1"
 network
-ok "CHECK finds a wrong namespace, address, route, and a dead engine (or no device)"
+ok "CHECK follows later plugins of the chain, and finds a wrong namespace, address, route, and a dead engine (or no device)"
 
 forget_state
 inventory >"$test_folder/after"

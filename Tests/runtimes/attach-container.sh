@@ -114,6 +114,8 @@ chmod 755 /usr/local/bin/docker
 pgrep -f '^sleep 600' >"$test_folder/docker.pid"
 swg-ns attach "$conf" --container web --engine userspace --quiet --wait 2>/dev/null || fail "attach by docker's answer"
 [ "$(swg-ns detach --container web)" = "detached client1" ] || fail "detach by docker's answer"
+expect_status 1 swg-ns attach "$conf" --container other --engine userspace
+expect_output 'is known to podman \(.*no such container.*docker \(Error: No such container\)'
 # Started anew between the two questions.
 cat >>/usr/local/bin/docker <<'DOCKER'
 echo 1 >/run/test/docker.pid

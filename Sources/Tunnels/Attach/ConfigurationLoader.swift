@@ -8,40 +8,77 @@ import WireGuardCrypto
 /// goes through locked memory that is wiped (promise P3).
 enum ConfigurationLoader {
     static func load(_ source: ConfigurationSource, _ options: PlanOptions) throws(TunnelError) -> LoadedConfiguration {
+        var unfinished = try read(source, options)
+        return try unfinished.finish()
+    }
+
+    /// All but what the file's commands print.
+    static func read(
+        _ source: ConfigurationSource, _ options: PlanOptions
+    ) throws(TunnelError) -> UnfinishedConfiguration {
         switch source {
         case .file(let path):
             let file = try KeyFile.read(path, options)
-            return try load(file.bytes, label: path, path: path, mode: file.mode, options)
+            return try read(file.bytes, label: path, path: path, mode: file.mode, options)
         case .text(let text, let name):
-            return try load(text.bytes, label: name, path: nil, mode: 0, options)
+            return try read(text.bytes, label: name, path: nil, mode: 0, options)
         case .pool(let directory):
             throw TunnelError(.usage, "\(directory) is a pool, not a configuration")
         }
     }
 
-    private static func load(
+    private static func read(
         _ text: UnsafeRawBufferPointer, label: String, path: String?, mode: mode_t, _ options: PlanOptions
-    ) throws(TunnelError) -> LoadedConfiguration {
-        var configuration: TunnelConfiguration
-        var warnings: [String] = []
-        var secretPaths = path.map { [$0] } ?? []
+    ) throws(TunnelError) -> UnfinishedConfiguration {
+        var unfinished: UnfinishedConfiguration
         do throws(ConfigurationErrors) {
             let parsed = try TunnelConfiguration.parse(text, file: label)
-            configuration = parsed.configuration
-            warnings = parsed.warnings.map(\.description)
+            unfinished = UnfinishedConfiguration(
+                configuration: parsed.configuration, label: label, path: path, secretPaths: path.map { [$0] } ?? [],
+                warnings: parsed.warnings.map(\.description))
         } catch {
             throw TunnelError(.configuration, error.description)
         }
         if let path,
             let warning = ConfigurationFileMode.warning(
-                file: path, mode: UInt32(mode), holdsKeys: configuration.holdsKeys)
+                file: path, mode: UInt32(mode), holdsKeys: unfinished.configuration.holdsKeys)
         {
-            warnings.append(warning)
+            unfinished.warnings.append(warning)
         }
-        for reference in configuration.keyReferences {
-            let directory = path.map { String($0[..<($0.lastIndex(of: "/") ?? $0.startIndex)]) } ?? "."
-            try substitute(reference, directory, options, into: &configuration, &secretPaths)
+        let directory = path.map { String($0[..<($0.lastIndex(of: "/") ?? $0.startIndex)]) } ?? "."
+        for reference in unfinished.configuration.keyReferences {
+            switch reference.place {
+            case .command(let command): unfinished.commands.append((reference, command))
+            case .file(let path):
+                let absolute = path.hasPrefix("/") ? path : "\(directory)/\(path)"
+                let key = try KeyFile.read(absolute, options, what: "\(reference.use.name)File=")
+                unfinished.secretPaths.append(absolute)
+                try unfinished.configuration.take(reference, key)
+            }
         }
+        return unfinished
+    }
+}
+
+/// A configuration whose commands did not run yet. They may ask a password manager or a person: each is run when its
+/// key is needed, and not to look whether it will be.
+struct UnfinishedConfiguration {
+    var configuration: TunnelConfiguration
+    var label: String
+    var path: String?
+    var secretPaths: [String]
+    var warnings: [String]
+    var commands: [(reference: KeyReference, command: String)] = []
+
+    /// Nil when only a command knows it, or when there is none.
+    var publicKey: PublicKey? { configuration.privateKey?.key?.publicKey }
+
+    /// Runs what is left to run.
+    mutating func finish() throws(TunnelError) -> LoadedConfiguration {
+        for (reference, command) in commands {
+            try configuration.take(reference, try KeyCommand.output(of: command, for: reference))
+        }
+        commands = []
         guard let key = configuration.privateKey?.key else {
             throw TunnelError(
                 .configuration, "\(label) has no PrivateKey",
@@ -50,22 +87,12 @@ enum ConfigurationLoader {
         return LoadedConfiguration(
             configuration: configuration, privateKey: key, path: path, secretPaths: secretPaths, warnings: warnings)
     }
+}
 
-    private static func substitute(
-        _ reference: KeyReference, _ directory: String, _ options: PlanOptions,
-        into configuration: inout TunnelConfiguration, _ secretPaths: inout [String]
-    ) throws(TunnelError) {
-        let key: KeyFile
-        switch reference.place {
-        case .file(let path):
-            let absolute = path.hasPrefix("/") ? path : "\(directory)/\(path)"
-            key = try KeyFile.read(absolute, options, what: "\(reference.use.name)File=")
-            secretPaths.append(absolute)
-        case .command(let command):
-            key = try KeyCommand.output(of: command, for: reference)
-        }
+extension TunnelConfiguration {
+    fileprivate mutating func take(_ reference: KeyReference, _ key: KeyFile) throws(TunnelError) {
         do throws(ConfigurationErrors) {
-            try configuration.substitute(reference, text: key.bytes)
+            try substitute(reference, text: key.bytes)
         } catch {
             throw TunnelError(.configuration, error.description)
         }
@@ -122,7 +149,8 @@ final class KeyFile: @unchecked Sendable {
     }
 
     /// Whoever may write the file decides where a container's traffic goes, and with a key command what root runs.
-    private static func writableByOthers(_ status: stat, _ path: String) -> SystemError? {
+    /// A folder with such files the same: others could put some there.
+    static func writableByOthers(_ status: stat, _ path: String) -> SystemError? {
         let isOwned = status.st_uid == 0 || status.st_uid == geteuid()
         let groupWrites = status.st_mode & 0o020 != 0 && status.st_gid != 0
         guard !isOwned || groupWrites || status.st_mode & 0o002 != 0 else { return nil }

@@ -23,17 +23,24 @@ enum ContainerLookup {
         var asked: [String] = []
         for (program, arguments) in questions {
             guard let path = find(program) else { continue }
-            asked.append(program)
-            if let answer = ask(path, arguments + [name]), let pid = Int32(answer), pid > 0 { return pid }
+            switch ask(path, arguments + [name]) {
+            case .success(let answer):
+                if let pid = Int32(answer), pid > 0 { return pid }
+                asked.append("\(program) (it does not run)")
+            case .failure(let refusal): asked.append("\(program) (\(refusal.text))")
+            }
         }
         if let path = find("ctr") {
-            asked.append("containerd")
             // Without its socket ctr waits for it, ten seconds for each question.
             let socket = getenv("CONTAINERD_ADDRESS").map { String(cString: $0) } ?? "/run/containerd/containerd.sock"
-            for namespace in ["k8s.io", "default", "moby"] where File.exists(socket) {
-                guard let table = ask(path, ["--namespace", namespace, "tasks", "list"]) else { continue }
-                if let pid = try task(name, in: table) { return pid }
+            var refusals = File.exists(socket) ? [] : ["\(printable(socket)) is not there"]
+            for namespace in ["k8s.io", "default", "moby"] where refusals.isEmpty {
+                switch ask(path, ["--namespace", namespace, "tasks", "list"]) {
+                case .success(let table): if let pid = try task(name, in: table) { return pid }
+                case .failure(let refusal): refusals.append(refusal.text)
+                }
             }
+            asked.append("containerd" + (refusals.first.map { " (\($0))" } ?? ""))
         }
         throw TunnelError(
             .target,
@@ -62,20 +69,30 @@ enum ContainerLookup {
         directories.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
     }
 
-    /// The trimmed output; nil when the command fails. Ten seconds: a hung daemon must not hang us.
-    private static func ask(_ path: String, _ arguments: [String]) -> String? {
+    /// Why a command gave no answer, in its own words.
+    private struct Refusal: Error {
+        let text: String
+    }
+
+    /// The trimmed output. Ten seconds: a hung daemon must not hang us.
+    private static func ask(_ path: String, _ arguments: [String]) -> Result<String, Refusal> {
         var environment = ["PATH=\(directories.joined(separator: ":"))"]
         for name in whereabouts {
             if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
         }
+        let run: CapturedRun
         do {
-            let run = try Spawn(.path(path), arguments: [path] + arguments, environment: environment)
+            run = try Spawn(.path(path), arguments: [path] + arguments, environment: environment)
                 .capture(deadlineMilliseconds: 10_000)
-            guard run.ending == .exited(0) else { return nil }
-            let text = String(decoding: run.output, as: UTF8.self)
-            return text.split(separator: "\n").joined(separator: "\n")
         } catch {
-            return nil
+            return .failure(Refusal(text: "\(error)"))
         }
+        guard run.ending == .exited(0) else {
+            // The last line is the error, warnings come before it.
+            let words = String(decoding: run.errorOutput, as: UTF8.self).split(separator: "\n").last.map(String.init)
+            return .failure(Refusal(text: run.refusal ?? words.map { printable($0) } ?? "it failed without a word"))
+        }
+        let text = String(decoding: run.output, as: UTF8.self)
+        return .success(text.split(separator: "\n").joined(separator: "\n"))
     }
 }

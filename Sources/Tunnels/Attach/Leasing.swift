@@ -13,7 +13,7 @@ extension TunnelKeeper {
         if let holder = try tryLease(key, for: id, configurationPath, remember: false, &journal) {
             throw inUse(key, holder)
         }
-        if let holder = foreignHolder(of: key, birthplace) {
+        if let holder = foreignKeys(birthplace)[key] {
             throw TunnelError(
                 .keyInUse, "the private key of \(key) is in use by \(holder)",
                 cure: "two devices with one key take each other's sessions away: stop that one, or use another key")
@@ -52,20 +52,16 @@ extension TunnelKeeper {
             cure: "use that one: swg-ns exec \(holder) -- COMMAND; or take it down first: swg-ns detach \(holder)")
     }
 
-    /// Takes `tryLease` back, as if it had not been.
-    func giveBack(_ key: PublicKey, of id: TunnelID, _ journal: inout JournalWriter) throws(TunnelError) {
-        try LeaseBook(state: state).release(key.hex, by: id.text, remember: true)
-        try journal.didNotHappen(.releaseLease(key.hex, remember: true))
-    }
-
-    /// An interface of the birthplace, or an engine that is not ours, with the same key. A kernel device in another
-    /// namespace, with a lease in another state directory, is not found: nobody may look into all of them.
-    func foreignHolder(of key: PublicKey, _ birthplace: Birthplace) -> String? {
+    /// The keys of the birthplace's interfaces and of engines that are not ours, and who has them. A kernel device in
+    /// another namespace, with a lease in another state directory, is not found: nobody may look into all of them.
+    func foreignKeys(_ birthplace: Birthplace) -> [PublicKey: String] {
+        var holders: [PublicKey: String] = [:]
         let links = (try? birthplace.netlink.links()) ?? []
         let devices = links.filter { $0.kind == "wireguard" }
         if !devices.isEmpty, let netlink = try? WireGuardNetlink() {
-            for link in devices where (try? netlink.device(link.name))?.configuration.privateKey?.publicKey == key {
-                return "the interface \(link.name) of this host"
+            for link in devices {
+                guard let key = (try? netlink.device(link.name))?.configuration.privateKey?.publicKey else { continue }
+                holders[key] = "the interface \(link.name) of this host"
             }
         }
         for file in (try? File.list(UAPISocket.systemDirectory)) ?? [] where file.hasSuffix(".sock") {
@@ -74,10 +70,9 @@ extension TunnelKeeper {
             // An engine of ours, whose lease was looked at. The file is its, so no other engine has the socket's name.
             if let id = try? TunnelID(name), File.exists(state.engineIdentity(of: id)) { continue }
             let client = UAPIClient(path: path, timeoutMilliseconds: 500)
-            if (try? client.status())?.configuration.privateKey?.publicKey == key {
-                return "the engine of \(printable(name))"
-            }
+            guard let key = (try? client.status())?.configuration.privateKey?.publicKey else { continue }
+            holders[key] = "the engine of \(printable(name))"
         }
-        return nil
+        return holders
     }
 }

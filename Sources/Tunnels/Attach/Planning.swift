@@ -35,7 +35,7 @@ extension TunnelKeeper {
     ) throws(TunnelError) -> TunnelPlan {
         let loaded: LoadedConfiguration
         if case .pool(let directory) = source {
-            loaded = try firstFree(of: directory, request.planOptions)
+            loaded = try firstFree(of: directory, request.planOptions, birthplace)
         } else {
             loaded = try ConfigurationLoader.load(source, request.planOptions)
         }

@@ -37,13 +37,18 @@ struct EngineBackend {
             identityFile: parts.identityFile.rawValue, standardError: standardError
         ).start()
 
-        var made = MadeDevice(link: try moveDevice(parts.device, plan, into: target, birthplace, move, &journal))
+        // Both wait: the move for the kernel's grace periods, the placement for others of them or for systemd.
+        let (process, ownControlGroup, name) = (engine.child.pid, ownControlGroup, id.text)
+        let (placement, link) = try beside({
+            ownControlGroup ? EnginePlacement.place(process: process, name: name).description : nil
+        }) { () throws(TunnelError) in
+            try moveDevice(parts.device, plan, into: target, birthplace, move, &journal)
+        }
+        var made = MadeDevice(link: link)
         made.enginePath = program
         made.engineVersion = EngineLocator.version(of: program)
         made.uapiSocketPath = socketPath
-        if ownControlGroup {
-            made.placement = EnginePlacement.place(process: engine.child.pid, name: id.text).description
-        }
+        made.placement = placement
         made.engine = try? ProcessIdentity.of(engine.child.pid)
         made.starting = consume engine
         return made

@@ -20,12 +20,12 @@ public struct EnginePlacement: Equatable, Sendable {
     /// Moves `process` and its descendants.
     ///
     /// - Parameters:
-    ///   - name: the tunnel's id; the scope is `swg-ns-NAME.scope`.
+    ///   - name: the tunnel's id; the scope is `SystemdScope.unit(of:)`.
     ///   - milliseconds: how long systemd may take.
     public static func place(process: Int32, name: String, milliseconds: UInt64 = 2000) -> EnginePlacement {
         var reasons: [String] = []
         if SystemdScope.isBooted {
-            let unit = "swg-ns-\(name.map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()).scope"
+            let unit = SystemdScope.unit(of: name)
             do {
                 try SystemdScope.start(
                     unit: unit, description: "WireGuard engine of the tunnel \(name)",

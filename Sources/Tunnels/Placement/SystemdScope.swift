@@ -7,6 +7,18 @@ enum SystemdScope {
     /// Whether systemd runs this machine. sd_booted(3).
     static var isBooted: Bool { File.exists("/run/systemd/system") }
 
+    /// `swg-ns-NAME.scope`. Two tunnels never share one: what a unit's name may not hold of an id is escaped as
+    /// systemd-escape(1) does it (`+` is `\x2b`).
+    static func unit(of name: String) -> String {
+        let escaped = name.utf8.map { byte -> String in
+            switch byte {
+            case UInt8(ascii: "+"), UInt8(ascii: "="): "\\x\(String(byte, radix: 16))"
+            default: String(decoding: [byte], as: UTF8.self)
+            }
+        }
+        return "swg-ns-\(escaped.joined()).scope"
+    }
+
     /// Puts processes into a new scope and waits until systemd has moved them.
     ///
     /// `systemd-run --scope --unit=NAME` for processes that live already. The scope goes by itself with its

@@ -82,6 +82,29 @@ struct LeaseBook {
         try StateFile.read(Lease.self, from: path(key.hex))?.releasedAt
     }
 
+    /// What leases tell of a file whose key is not known.
+    struct Trace {
+        /// The live tunnel that has a key from it.
+        var holder: TunnelID?
+        /// The newest release of a key from it.
+        var releasedAt: Int64?
+    }
+
+    /// By the configuration's path.
+    func tracesByPath() -> [String: Trace] {
+        var traces: [String: Trace] = [:]
+        for name in (try? File.list(state.leases)) ?? [] {
+            guard let lease = try? StateFile.read(Lease.self, from: path(name)), let file = lease.configurationPath
+            else { continue }
+            let holder = lease.holder.flatMap { try? TunnelID($0) }.flatMap { state.exists($0) ? $0 : nil }
+            var trace = traces[file] ?? Trace()
+            trace.holder = trace.holder ?? holder
+            trace.releasedAt = [trace.releasedAt, lease.releasedAt].compactMap { $0 }.max()
+            traces[file] = trace
+        }
+        return traces
+    }
+
     /// Gives the lease back if `id` holds it, and with it what a death in the middle of writing it has left.
     func release(_ publicKeyHex: String, by id: String, remember: Bool) throws(TunnelError) {
         guard publicKeyHex.utf8.count == 64, PublicKey(hex: publicKeyHex) != nil, File.exists(state.leases) else {
