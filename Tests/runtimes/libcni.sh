@@ -96,7 +96,10 @@ list '.plugins += [{type: "tuning", sysctl: {"net.ipv4.conf.eth0.forwarding": "0
 driver add c1 >"$test_folder/result"
 behind_tunnel c1
 driver check c1
+ip -n c1 route del default dev eth0
+if driver check c1 2>"$test_folder/said"; then fail "CHECK does not see that the route is gone"; fi
+grep >/dev/null '0.0.0.0/0' "$test_folder/said" || fail "CHECK says: $(cat "$test_folder/said")"
 driver del c1
-ok "a chain with tuning behind the tunnel"
+ok "a chain with tuning behind the tunnel; CHECK through libcni finds what is missing"
 same
 ok "nothing is left behind"

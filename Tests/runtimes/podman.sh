@@ -51,8 +51,10 @@ host_inventory >"$test_folder/after"
 same_inventory "$test_folder/before" "$test_folder/after"
 ok "run --rm: behind the tunnel, nothing left"
 
-podman run --rm "${common[@]}" --dns 10.99.0.1 localhost/case:1 cat /etc/resolv.conf | grep >/dev/null "nameserver 10.99.0.1" ||
-    fail "resolv.conf has no server of the tunnel"
+servers() { podman run --rm "${common[@]}" "$@" localhost/case:1 cat /etc/resolv.conf | awk '/^nameserver/ { print $2 }' | tr '\n' ' '; }
+# podman 4.3 appends the host's own; with --dns there is one server only.
+[[ "$(servers)" == "10.99.0.1 "* ]] || fail "resolv.conf does not begin with the tunnel's server: $(servers)"
+[ "$(servers --dns 10.99.0.1)" = "10.99.0.1 " ] || fail "resolv.conf has other servers than the tunnel's"
 ok "the file's DNS= reaches resolv.conf"
 
 podman run -d --name one "${common[@]}" localhost/case:1 sleep 600 >/dev/null
