@@ -93,7 +93,7 @@ import Testing
             arguments: ["dbus-daemon", "--nofork", "--config-file=\(folder)/bus.conf"]
         ).start()
         // Bound first, the socket takes connections a moment later.
-        for _ in 0..<4000 where try !UnixSocket.isLive("\(folder)/bus") { usleep(5000) }
+        while try !UnixSocket.isLive("\(folder)/bus") { usleep(5000) }
         let refusal = #expect(throws: DBusRefusal.self) {
             try SystemdScope.start(
                 unit: "x.scope", description: "d", processes: [1], bus: "\(folder)/bus", milliseconds: 60_000)
