@@ -19,6 +19,8 @@ import WireGuardCrypto
         var target: TestSocket
         var transmitter: Transmitter
         var batch: OutgoingBatch
+        /// The nonces of what `texts` has opened.
+        var counters: [UInt64] = []
 
         init() throws {
             let source = try TestSocket()
@@ -54,7 +56,9 @@ import WireGuardCrypto
                 for message in messages {
                     for offset in stride(from: 0, to: message.bytes.count, by: message.segmentBytes) {
                         let end = min(offset + message.segmentBytes, message.bytes.count)
-                        texts.append(Fixture.open(Array(message.bytes[offset..<end]), receiver))
+                        let datagram = Array(message.bytes[offset..<end])
+                        texts.append(Fixture.open(datagram, receiver))
+                        counters.append(datagram.withUnsafeBytes { Message.dataHeader($0.baseAddress!).counter })
                     }
                 }
             }
@@ -128,7 +132,8 @@ import WireGuardCrypto
         #expect(fixture.peer.current!.counter == first + 129)
         // 129 packets of 2112 bytes, and what the wire adds: more than 256 KiB.
         let texts = fixture.texts(129)
-        #expect(texts == packets)
+        let counters = fixture.counters
+        #expect(texts == packets && counters == (first..<first + 129).map { $0 })
     }
 
     @Test func `R1, D11: data that UDP took waits for an answer; a keepalive, and what UDP refused, does not`() throws {

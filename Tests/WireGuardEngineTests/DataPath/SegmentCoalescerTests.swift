@@ -209,12 +209,12 @@ func coalesce(_ packets: [[UInt8]], joinsUDP: Bool = true) -> [(header: VirtioHe
     @Test func `D18: 65535 bytes are the most of a joined packet, to the byte`() throws {
         for template in SegmentCoalescerTests.templates {
             let headers = template.networkBytes + template.transportBytes
-            // Five equal payloads that fill it, and five that would not fit by a byte each.
-            for (segment, counts) in [((65535 - headers) / 5, [5, 1]), ((65535 - headers) / 5 + 1, [4, 2])] {
+            // The last, shorter one fills it to the byte, or would be one byte too much.
+            for (payloadBytes, counts) in [(65535 - headers, [6]), (65536 - headers, [5, 1])] {
                 var builder = template
-                builder.payload = [UInt8](repeating: 3, count: 6 * segment)
-                let written = coalesce(builder.segments(of: segment))
-                #expect(written.map { ($0.packet.count - headers) / segment } == counts)
+                builder.payload = [UInt8](repeating: 3, count: payloadBytes)
+                let written = coalesce(builder.segments(of: 13_000))
+                #expect(written.map { ($0.packet.count - headers + 12_999) / 13_000 } == counts)
             }
             var builder = template
             builder.payload = [UInt8](repeating: 3, count: 70 * 1368)
