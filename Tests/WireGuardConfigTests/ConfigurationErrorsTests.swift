@@ -58,6 +58,15 @@ func errors(_ text: String) -> [String] {
         let message = errors("[Interface]\n\(name) = 1\n").first ?? ""
         #expect(message.contains("did you mean") == (meant != nil), "\(message)")
         if let meant { #expect(message.hasSuffix("did you mean \(meant)?"), "\(message)") }
+        if meant == nil { #expect(message.contains("is unknown; expected one of "), "\(message)") }
+    }
+
+    @Test func `P6: what was written is shown on one line, and cut behind sixty characters`() {
+        let longest = String(repeating: "é", count: 60)
+        #expect(errors("[Interface]\nMTU = \(longest)\n").first?.contains("\"\(longest)\"") == true)
+        #expect(errors("[Interface]\nMTU = \(longest)é\n").first?.contains("\"\(longest)…\"") == true)
+        let strange = errors("[Interface]\nMTU = a\"\u{1b}\u{85}b\n").first ?? ""
+        #expect(strange.contains(#""a\"\u{1B}\u{0085}b""#), "\(strange)")
     }
 
     /// Wrong keys, and keys in wrong places: no message may hold eight characters in a row of one.
