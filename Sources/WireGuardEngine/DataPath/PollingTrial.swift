@@ -6,6 +6,7 @@ import LinuxSystem
 /// packets come close to each other, the time that `samplePackets` wake-ups take asleep is compared with the time that
 /// as many take awake. A clear gain lets the loops look until the next comparison; anything else makes them sleep at
 /// once for a rest, which doubles with each failure in turn, as the time between comparisons doubles with each success.
+/// Traffic of quite another pace than that of the failure need not wait for the rest's end.
 /// So a stream that is no exchange costs at most a sample now and then, and one that is mistaken for an exchange, since
 /// chance made its packets come faster just then, a tenth of a second.
 ///
@@ -26,6 +27,8 @@ struct PollingTrial {
     static var gain: (numerator: UInt64, denominator: UInt64) { (4, 5) }
     static var shortestRestNanoseconds: UInt64 { 250_000_000 }
     static var longestRestNanoseconds: UInt64 { 8_000_000_000 }
+    /// What other traffic waits at least, so that one that changes all the time costs little, too.
+    static var shortestRestOfOthersNanoseconds: UInt64 { 500_000_000 }
     static var shortestGrantNanoseconds: UInt64 { 100_000_000 }
     static var longestGrantNanoseconds: UInt64 { 1_600_000_000 }
 
@@ -41,6 +44,9 @@ struct PollingTrial {
     private var remaining = 0
     private var sampleStart = BootTime(nanoseconds: 0)
     private var asleepNanoseconds: UInt64 = 0
+    /// Of the sample behind which looking failed.
+    private var failedNanoseconds: UInt64 = 0
+    private var othersMayTry = BootTime(nanoseconds: 0)
     /// Of the rest or the grant.
     private var end = BootTime(nanoseconds: 0)
     private var restNanoseconds = PollingTrial.shortestRestNanoseconds
@@ -63,12 +69,13 @@ struct PollingTrial {
         let isClose = waited <= Self.longestGapNanoseconds
         switch phase {
         case .resting:
-            if isClose, now >= end { beginSample(.asleep, at: now) }
+            if isClose, now >= min(end, othersMayTry) { beginSample(.asleep, at: now) }
         case .asleep:
             guard isClose else { return phase = .resting }
             guard endsSample() else { return }
             asleepNanoseconds = now.since(sampleStart)
             if asleepNanoseconds > Self.longestSampleNanoseconds { return phase = .resting }
+            if now < end, !isOtherTraffic { return beginSample(.asleep, at: now) }
             phase = .warmingUp
             remaining = Self.warmUpPackets
         case .warmingUp:
@@ -97,8 +104,15 @@ struct PollingTrial {
         return remaining <= 0
     }
 
+    /// Twice as fast as that for which looking failed, or half as fast.
+    private var isOtherTraffic: Bool {
+        asleepNanoseconds > failedNanoseconds &* 2 || asleepNanoseconds < failedNanoseconds / 2
+    }
+
     private mutating func rest(from now: BootTime) {
         phase = .resting
+        failedNanoseconds = asleepNanoseconds
+        othersMayTry = now.advanced(byNanoseconds: Self.shortestRestOfOthersNanoseconds)
         end = now.advanced(byNanoseconds: restNanoseconds)
         restNanoseconds = min(restNanoseconds &* 2, Self.longestRestNanoseconds)
         grantNanoseconds = Self.shortestGrantNanoseconds

@@ -81,6 +81,24 @@ import WireGuardTestSupport
         #expect(traffic.lookedNanoseconds == 0, "bursts that are shorter than a sample")
     }
 
+    @Test func `an exchange behind a stream need not wait for the end of a long rest`() {
+        var traffic = Traffic()
+        traffic.run(seconds: 60) { _ in 30_000 }
+        #expect(!traffic.trial.isLooking)
+        traffic.run(seconds: 0.6) { $0 ? 50_000 : 150_000 }
+        #expect(traffic.trial.isLooking)
+    }
+
+    @Test func `a stream whose pace changes all the time is tried again and again, and still costs little`() {
+        var traffic = Traffic()
+        var count = 0
+        traffic.run(seconds: 60) { _ in
+            count += 1
+            return count / 1000 % 2 == 0 ? 20_000 : 120_000
+        }
+        #expect(traffic.shareOfProcessor < 0.15)
+    }
+
     @Test func `an exchange that turns into a stream is given up at the next comparison, and one that ends at once`() {
         var traffic = Traffic()
         traffic.run(seconds: 5) { $0 ? 50_000 : 150_000 }
