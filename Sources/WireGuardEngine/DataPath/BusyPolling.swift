@@ -19,7 +19,8 @@ import Synchronization
 /// late ends the looking. Nothing comes: after `longestLook` the loop sleeps. Both cost credit, and without credit the
 /// loop sleeps at once until the next round. With one processor it never looks, because nothing could come meanwhile.
 struct BusyPolling {
-    /// 200 µs: what the kernel's own haltpoll(4) governor spends before it halts a guest's processor.
+    /// 200 µs: what the kernel's haltpoll governor spends before it halts a guest's processor (guest_halt_poll_ns,
+    /// Documentation/virt/guest-halt-polling.rst).
     static var longestLookNanoseconds: UInt64 { 200_000 }
     /// A turn that takes longer than this has let somebody else run who needed it.
     static var longestTurnNanoseconds: UInt64 { 100_000 }
