@@ -28,7 +28,8 @@ struct BusyPolling {
     /// So that one in 16 may be in vain.
     private static var costOfFailure: Int { 16 }
 
-    private let isPossible: Bool
+    /// Both loops may keep a processor busy at all.
+    let isPossible: Bool
     private let loops: LoopProgressPointer
     private var round: UInt32 = 0
     private var credit = 0

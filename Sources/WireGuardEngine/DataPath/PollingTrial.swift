@@ -13,7 +13,7 @@ import LinuxSystem
 /// Called by rx after each sleep. Knows no clock but what it is told.
 struct PollingTrial {
     /// Wake-ups of which the time is taken; fewer, and chance decides: packets that come at random, independently of each
-    /// other, are mistaken once in forty times.
+    /// other, are mistaken for an exchange about once in thirty trials.
     static var samplePackets: Int { 128 }
     /// At first the other loop learns of it, and the packets on their way are still the old ones.
     static var warmUpPackets: Int { 16 }

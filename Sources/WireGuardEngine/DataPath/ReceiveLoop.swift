@@ -32,7 +32,6 @@ struct ReceiveLoop: ~Copyable {
     private var runKeypair: KeypairPointer?
     private var runPath: DatagramPath
     private var runTrafficClass: UInt8 = 0
-    private let mayPoll: Bool
     private var polling: BusyPolling
     private var trial = PollingTrial()
     private var pollingRound: UInt32 = 0
@@ -60,7 +59,6 @@ struct ReceiveLoop: ~Copyable {
         self.writer = writer
         packets = .allocate(capacity: Self.runCapacity)
         runPath = DatagramPath(Endpoint(address: .v4(.any), port: 0))
-        self.mayPoll = mayPoll
         polling = BusyPolling(isPossible: mayPoll, loops: device.pointee.loops)
     }
 
@@ -110,7 +108,7 @@ struct ReceiveLoop: ~Copyable {
 
     /// epoll_wait(2), and what its length tells of the traffic.
     private mutating func wait(_ event: inout epoll_event) -> Int32 {
-        guard mayPoll else { return epoll_wait(poll.descriptor.rawValue, &event, 1, -1) }
+        guard polling.isPossible else { return epoll_wait(poll.descriptor.rawValue, &event, 1, -1) }
         let start = BootTime.now
         let count = polling.wait(poll.descriptor.rawValue, &event)
         let now = BootTime.now

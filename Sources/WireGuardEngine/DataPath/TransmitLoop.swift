@@ -5,9 +5,10 @@ import Synchronization
 
 /// The tx thread: from the TUN to the UDP sockets, run to completion (DESIGN §5).
 ///
-/// Sleeps in epoll on the TUN and on an eventfd, or looks at them for a moment (`BusyPolling`); awake, it reads super-packets until the TUN is dry or the batch
-/// is full, cuts them, seals and sends, then looks after its mail (staged packets, keepalives). What the namespace
-/// sends is a stranger's input: what is malformed is dropped. Ends the process when the TUN is gone.
+/// Sleeps in epoll on the TUN and on an eventfd, or looks at them for a moment (`BusyPolling`); awake, it reads
+/// super-packets until the TUN is dry or the batch is full, cuts them, seals and sends, then looks after its mail
+/// (staged packets, keepalives). What the namespace sends is a stranger's input: what is malformed is dropped. Ends the
+/// process when the TUN is gone.
 struct TransmitLoop: ~Copyable {
     private static var packetBytes: Int { 65536 }
     /// Before the packet in the read buffer; the virtio header ends where the packet begins.

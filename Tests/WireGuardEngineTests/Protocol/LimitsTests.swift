@@ -106,18 +106,4 @@ import WireGuardModel
         let dropped = pair.a.device.record.pointee.counters.transmitDropped.load(ordering: .relaxed)
         #expect(dropped == 0)
     }
-
-    @Test func `D12: a packet for a peer that has no private key to call it with waits for the key`() {
-        let pair = VirtualPair()
-        var change = DeviceChange()
-        change.privateKey = .remove
-        pair.a.apply(change, at: pair.now)
-        pair.send(from: pair.a)
-        pair.settle()
-        #expect(pair.history.isEmpty)
-        change.privateKey = .set(pair.a.privateKey)
-        pair.a.apply(change, at: pair.now)
-        pair.settle()
-        #expect(pair.b.delivered.count == 1)
-    }
 }
