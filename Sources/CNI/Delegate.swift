@@ -72,7 +72,7 @@ struct Delegate {
 
     fileprivate func output(of run: CapturedRun, _ verb: Verb) throws(PluginError) -> [UInt8] {
         for line in String(decoding: run.errorOutput, as: UTF8.self).split(separator: "\n").prefix(100) {
-            log("\(type): \(printableLine(line))")
+            log("\(type): \(printable(line, limit: messageLimit))")
         }
         if let refusal = run.refusal { throw failure(verb, refusal) }
         switch run.ending {
@@ -94,8 +94,9 @@ struct Delegate {
             let message = object["msg"]?.text
         else { return nil }
         return PluginError(
-            code: code, message: "ipam plugin \(type) failed (\(verb.rawValue)): \(printableLine(message))",
-            details: object["details"]?.text.map(printableLine) ?? "")
+            code: code,
+            message: "ipam plugin \(type) failed (\(verb.rawValue)): \(printable(message, limit: messageLimit))",
+            details: printable(object["details"]?.text ?? "", limit: messageLimit))
     }
 }
 
@@ -128,7 +129,5 @@ final class DelegateRun: @unchecked Sendable {
     }
 }
 
-/// As `printable`, for whole lines of other programs.
-private func printableLine(_ text: some StringProtocol) -> String {
-    String(String.UnicodeScalarView(text.unicodeScalars.prefix(500).map { $0.value < 0x20 && $0 != "\t" ? " " : $0 }))
-}
+/// Whole lines of other programs, in characters.
+private let messageLimit = 500

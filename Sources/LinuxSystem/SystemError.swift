@@ -25,7 +25,7 @@ public struct SystemError: Error, Hashable, Sendable {
 
 extension SystemError: CustomStringConvertible {
     public var description: String {
-        let subject = object.isEmpty ? call : "\(call) \(object)"
+        let subject = object.isEmpty ? call : "\(call) \(printable(object, limit: .max))"
         return detail.map { "\(subject): \(errno): \($0)" } ?? "\(subject): \(errno)"
     }
 }

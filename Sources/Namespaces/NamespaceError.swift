@@ -37,7 +37,10 @@ extension NamespaceError {
 }
 
 extension NamespaceError: CustomStringConvertible {
-    public var description: String {
+    /// Paths and names come from runtimes and other users: the terminal obeys none of them.
+    public var description: String { printable(words, limit: .max) }
+
+    private var words: String {
         switch self {
         case .notFound(let path, named: true):
             "no network namespace at \(path): make it with --create or `ip netns add`, or see `ip netns list`"

@@ -1,5 +1,6 @@
 import Glibc
 import IPAddressing
+import LinuxSystem
 import PluginSupport
 import Tunnels
 

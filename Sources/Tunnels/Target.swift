@@ -1,3 +1,5 @@
+import LinuxSystem
+
 /// What shall get a tunnel, as the user says it. It is resolved once to a descriptor, and only that is used
 /// from then on (promise P5).
 public enum Target: Hashable, Sendable {

@@ -1,3 +1,4 @@
+import LinuxSystem
 import WireGuardCrypto
 
 /// A tunnel's name on this host: 1 to 15 of `A-Z a-z 0-9 _ = + . -`, as wg-quick(8) allows for interfaces.
@@ -63,17 +64,4 @@ func isNameByte(_ byte: UInt8) -> Bool {
     case UInt8(ascii: "_"), UInt8(ascii: "="), UInt8(ascii: "+"), UInt8(ascii: "."), UInt8(ascii: "-"): true
     default: false
     }
-}
-
-/// Hostile text made fit for a terminal: control characters as `\u{…}`, at most 64 characters.
-public func printable(_ text: String) -> String {
-    var result = ""
-    for scalar in text.unicodeScalars.prefix(64) {
-        if scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) {
-            result += "\\u{\(String(scalar.value, radix: 16))}"
-        } else {
-            result.unicodeScalars.append(scalar)
-        }
-    }
-    return text.unicodeScalars.count > 64 ? result + "…" : result
 }

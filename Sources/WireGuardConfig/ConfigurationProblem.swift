@@ -1,3 +1,5 @@
+import LinuxSystem
+
 /// Something in a configuration file that is wrong or worth a word, and where (promise P6).
 ///
 /// Reads `wg0.conf:7:14: AllowedIPs "10.0.0/8": expected …`. It never shows a key: the text of a key's value is
@@ -30,7 +32,7 @@ extension ConfigurationProblem: CustomStringConvertible {
     public var description: String {
         var words = subject
         if let text { words += words.isEmpty ? "\"\(text)\"" : " \"\(text)\"" }
-        return "\(file):\(line):\(column): \(words): \(explanation)"
+        return "\(printable(file, limit: .max)):\(line):\(column): \(words): \(explanation)"
     }
 }
 
@@ -62,6 +64,7 @@ public enum ConfigurationFileMode {
     /// Nil when only the owner and the group may read the file, or it holds no key.
     public static func warning(file: String, mode: UInt32, holdsKeys: Bool) -> String? {
         guard holdsKeys, mode & 0o007 != 0 else { return nil }
+        let file = printable(file, limit: .max)
         return "\(file) holds a key and is accessible to everybody: chmod 600 \(file)"
     }
 }
@@ -74,12 +77,8 @@ public enum ConfigurationFileMode {
 func showable(_ text: String) -> String {
     let longestShown = 60
     if mayHoldKey(text) { return "(\(text.utf8.count) characters, not shown)" }
-    var result = ""
-    for scalar in text.unicodeScalars.prefix(longestShown) {
-        let isPrintable = scalar.value >= 0x20 && scalar.value != 0x7f && !(0x80..<0xa0).contains(scalar.value)
-        result += isPrintable && scalar != "\"" ? String(scalar) : scalar.escaped(asASCII: true)
-    }
-    return text.unicodeScalars.count > longestShown ? result + "…" : result
+    let escaped = text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: #"\""#)
+    return printable(escaped, limit: longestShown)
 }
 
 private func mayHoldKey(_ text: String) -> Bool {

@@ -93,4 +93,16 @@ struct OpenNamespaceTests {
         let origin = try NetworkNamespace.ofSocket(socket.rawValue)
         #expect(origin.identity == second.identity)
     }
+
+    @Test func `P6: what a refusal names cannot write to the terminal`() {
+        let hostile = "/tmp/\u{1b}]0;owned\u{7}"
+        let refusals: [NamespaceError] = [
+            .notFound(path: hostile, named: false), .notANamespace(path: hostile), .invalidName(hostile),
+            .nameTaken(hostile), .replaced(path: hostile),
+        ]
+        for refusal in refusals {
+            #expect("\(refusal)".contains(#"/tmp/\u{1b}]0;owned\u{7}"#), "\(refusal)")
+            #expect(!"\(refusal)".unicodeScalars.contains { $0.value < 0x20 })
+        }
+    }
 }

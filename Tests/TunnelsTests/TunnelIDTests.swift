@@ -34,9 +34,4 @@ struct TunnelIDTests {
         #expect(id != TunnelID(network: "egressa", container: "bc", interface: "eth0"))
         #expect(id != TunnelID(network: "egress", container: "abc", interface: "eth1"))
     }
-
-    @Test func `hostile text is made fit for a terminal`() {
-        #expect(printable("a\u{1b}[31mb") == "a\\u{1b}[31mb")
-        #expect(printable(String(repeating: "x", count: 100)).count == 65)
-    }
 }

@@ -27,7 +27,7 @@ import Testing
             #expect(log.lines().count == 2)
             #expect(log.lines(tunnel: "blue").count == 1)
             let line = try #require(log.lines(tunnel: "abc").first)
-            #expect(line.hasSuffix("error\tred\tabcdef\tfirst; second [31m"), "\(line)")
+            #expect(line.hasSuffix("error\tred\tabcdef\tfirst; second\\u{1b}[31m"), "\(line)")
         }
     }
 

@@ -66,7 +66,7 @@ func errors(_ text: String) -> [String] {
         #expect(errors("[Interface]\nMTU = \(longest)\n").first?.contains("\"\(longest)\"") == true)
         #expect(errors("[Interface]\nMTU = \(longest)é\n").first?.contains("\"\(longest)…\"") == true)
         let strange = errors("[Interface]\nMTU = a\"\u{1b}\u{85}b\n").first ?? ""
-        #expect(strange.contains(#""a\"\u{1B}\u{0085}b""#), "\(strange)")
+        #expect(strange.contains(#""a\"\u{1b}\u{85}b""#), "\(strange)")
     }
 
     /// Wrong keys, and keys in wrong places: no message may hold eight characters in a row of one.

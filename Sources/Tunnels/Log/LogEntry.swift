@@ -44,18 +44,9 @@ public struct LogEntry: Equatable, Sendable {
         ].joined(separator: "\t") + "\n"
     }
 
-    /// Line breaks as `; `, other control characters (a terminal obeys those of C1, too) as spaces.
+    /// Line breaks as `; `.
     static func oneLine(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if scalar == "\n" {
-                result += "; "
-            } else {
-                let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-                result.unicodeScalars.append(isControl ? " " : scalar)
-            }
-        }
-        return result
+        printable(text.split(separator: "\n").joined(separator: "; "), limit: .max)
     }
 
     /// RFC 3339, in UTC, to the second.
