@@ -53,7 +53,7 @@ extension Verb {
         request.id = try arguments[.id].map { (text) throws(TunnelError) in try TunnelID(text) }
         request.engine = try engine(arguments)
         request.mtu = try invocation.number(.mtu)
-        request.dns = arguments[.dns]?.split(separator: ",").map { $0.filter { $0 != " " } }
+        request.dns = dns(arguments)
         request.table = arguments[.table]
         request.soleInterface = !arguments.has(.keepInterfaces)
         request.createNamespace = arguments.has(.create)
@@ -71,6 +71,11 @@ extension Verb {
             throw UsageError("--engine is one of auto, kernel and userspace, not \"\(printable(text))\"")
         }
         return choice
+    }
+
+    /// As `DNS=` has them, or with spaces between them.
+    static func dns(_ arguments: ParsedArguments) -> [String]? {
+        arguments[.dns]?.split { $0 == "," || $0 == " " }.map(String.init)
     }
 
     /// Nil: do not wait.

@@ -15,12 +15,14 @@ enum ConfigurationChoice {
             }
             return .file(absolute(word))
         }
+        guard !word.isEmpty else { throw TunnelError(.usage, "CONFIG is empty", cure: "give a path") }
         let candidates = candidates(word)
         for path in candidates where File.exists(path) { return .file(path) }
+        let here = "\(word).conf"
         throw TunnelError(
             .configurationFile,
             "there is no configuration \"\(printable(word))\": neither \(candidates.joined(separator: " nor "))",
-            cure: "give a path")
+            cure: isFile(here) ? "did you mean \(printable(here))?" : "give a path")
     }
 
     static func candidates(_ name: String) -> [String] {

@@ -1,3 +1,4 @@
+import LinuxSystem
 import Tunnels
 
 extension Verb {
@@ -20,9 +21,12 @@ extension Verb {
         do {
             return try invocation.tunnels(allowsPrefix: false)
         } catch let error as TunnelError where error.kind == .notFound || error.kind == .target {
+            guard let word = invocation.arguments.positional.first else { return [] }
+            for id in try invocation.keeper.tunnels(inNamespaceNamed: word) {
+                invocation.output.notice("in the namespace \(printable(word)) is tunnel \(id): swg-ns detach \(id)")
+            }
             // What has neither journal nor record yet is still found by its id.
-            guard let word = invocation.arguments.positional.first, let id = try? TunnelID(word) else { return [] }
-            return [id]
+            return (try? TunnelID(word)).map { [$0] } ?? []
         }
     }
 

@@ -4,6 +4,9 @@ import Tunnels
 import WireGuardCrypto
 
 extension Verb {
+    /// Whose words may be secrets.
+    static let ofKeys: Set<String> = ["genkey", "genpsk", "pubkey"]
+
     static let genkey = Verb(
         name: "genkey", synopsis: "", summary: "Print a new private key, as wg genkey does.", maximumPositional: 0
     ) { _ in

@@ -1,5 +1,5 @@
 /// One option of a verb: its name, what follows it, and its line in the help.
-struct Option: Sendable {
+struct Option: Equatable, Sendable {
     enum Value: Equatable, Sendable {
         case none
         /// `--name VALUE` or `--name=VALUE`.
@@ -24,6 +24,8 @@ struct Option: Sendable {
 
     /// A switch.
     init(_ name: String, short: String? = nil, _ help: String) { self.init(name, .none, short: short, help) }
+
+    func isCalled(_ word: String) -> Bool { word == name || word == short }
 
     /// As it stands in the help: `--netns PATH|NAME`.
     var synopsis: String {

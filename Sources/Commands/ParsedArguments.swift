@@ -1,3 +1,4 @@
+import LinuxSystem
 import WireGuardConfig
 
 /// The words of a command line, sorted into options and the rest.
@@ -13,68 +14,84 @@ struct ParsedArguments: Equatable {
     /// The last value: later words override earlier ones.
     subscript(option: Option) -> String? { options[option.name]?.last }
 
+    /// The first word that there is no place for.
+    private(set) var surplus: Surplus?
+
+    struct Surplus: Equatable {
+        let word: String
+        /// The option directly before it that takes a value only after `=`, as in `--wait 5`.
+        let optionBefore: Option?
+    }
+
     /// Parses until COMMAND.
     ///
     /// - Parameters:
     ///   - words: what follows the verb.
     ///   - positionalBeforeCommand: for verbs with a COMMAND, how many words come before it; nil for the others.
-    ///   - maximumPositional: how many words a verb without COMMAND takes.
+    ///   - maximumPositional: how many words a verb without COMMAND takes; what comes after them is `surplus`.
     static func parse(
         _ words: [String], options known: [Option], positionalBeforeCommand: Int? = nil, maximumPositional: Int = 1
     ) throws(UsageError) -> ParsedArguments {
         var parsed = ParsedArguments()
         var rest = words[...]
+        var endsOptions = false
+        var optionBefore: Option?
         while let word = rest.popFirst() {
+            let isOption = !endsOptions && word.hasPrefix("-") && word != "-"
             if let limit = positionalBeforeCommand, parsed.positional.count == limit {
                 // `--` between CONFIG and COMMAND is optional; options of ours may still stand before it.
                 if word == "--" {
                     parsed.command = Array(rest)
                     return parsed
                 }
-                if !word.hasPrefix("-") || word == "-" {
+                if !isOption {
                     parsed.command = [word] + rest
                     return parsed
                 }
             }
-            if word == "--" {
-                for other in rest { try parsed.addPositional(other, positionalBeforeCommand ?? maximumPositional) }
-                return parsed
-            }
-            guard word.hasPrefix("-"), word != "-" else {
-                try parsed.addPositional(word, positionalBeforeCommand ?? maximumPositional)
+            if word == "--", !endsOptions {
+                endsOptions = true
+            } else if isOption {
+                optionBefore = try parsed.addOption(word, &rest, known)
                 continue
+            } else if parsed.positional.count < positionalBeforeCommand ?? maximumPositional {
+                parsed.positional.append(word)
+            } else if parsed.surplus == nil {
+                parsed.surplus = Surplus(word: word, optionBefore: optionBefore)
             }
-            try parsed.addOption(word, &rest, known)
+            optionBefore = nil
         }
         return parsed
     }
 
-    private mutating func addPositional(_ word: String, _ limit: Int) throws(UsageError) {
-        guard positional.count < limit else { throw UsageError("unexpected argument \"\(word)\"") }
-        positional.append(word)
-    }
-
+    /// - Returns: the option, if its value can only follow `=` and did not.
     private mutating func addOption(
         _ word: String, _ rest: inout ArraySlice<String>, _ known: [Option]
-    ) throws(UsageError) {
+    ) throws(UsageError) -> Option? {
         let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let name = parts[0]
         let attached = parts.count == 2 ? parts[1] : nil
-        guard let option = known.first(where: { $0.name == name || $0.short == name }) else {
-            throw UsageError(unknownOption: name, known: known.map(\.name))
+        guard let option = known.first(where: { $0.isCalled(name) }) else {
+            throw UsageError(unknownOption: name, known: known)
         }
+        var value = attached ?? ""
         switch option.value {
         case .none:
             if attached != nil { throw UsageError("\(option.name) takes no value") }
-            options[option.name, default: []].append("")
-        case .optional:
-            options[option.name, default: []].append(attached ?? "")
+        case .optional: break
         case .required(let placeholder):
-            guard let value = attached ?? rest.popFirst() else {
-                throw UsageError("\(option.name) needs a value: \(option.name) \(placeholder)")
+            if attached == nil {
+                // Two dashes, or an option of ours: the value was forgotten. `--netns=--create` says otherwise.
+                guard let next = rest.first, next != "--", !known.contains(where: { $0.isCalled(next) }) else {
+                    throw UsageError("\(option.name) needs a value: \(option.name) \(placeholder)")
+                }
+                value = next
+                rest.removeFirst()
             }
-            options[option.name, default: []].append(value)
         }
+        options[option.name, default: []].append(value)
+        if case .optional = option.value, attached == nil { return option }
+        return nil
     }
 }
 
@@ -84,9 +101,13 @@ struct UsageError: Error, Equatable, CustomStringConvertible {
 
     init(_ description: String) { self.description = description }
 
-    init(unknownOption name: String, known: [String]) {
-        let near = closest(to: name, among: known).map { "; did you mean \($0)?" } ?? ""
-        description = "unknown option \(name)\(near)"
+    init(withoutCommand synopsis: String, after word: String) {
+        self.init("COMMAND is missing after \"\(printable(word))\": swg-ns \(synopsis)")
+    }
+
+    init(unknownOption name: String, known: [Option]) {
+        let advice = Advice.forOption(name, known: known).map { "; \($0)" } ?? ""
+        self.init("unknown option \(printable(name))\(advice)")
     }
 }
 

@@ -11,14 +11,14 @@ extension Verb {
     ) { invocation in
         let arguments = invocation.arguments
         let word = try invocation.argument("CONFIG")
-        guard !arguments.command.isEmpty else { throw UsageError("COMMAND is missing: swg-ns run CONFIG -- COMMAND") }
+        guard !arguments.command.isEmpty else { throw UsageError(withoutCommand: "run CONFIG -- COMMAND", after: word) }
         var request = RunRequest(
             configuration: try ConfigurationChoice.source(word), command: arguments.command,
             interface: try InterfaceName(arguments[.interface] ?? "wg0"))
         request.id = try arguments[.id].map { (text) throws(TunnelError) in try TunnelID(text) }
         request.engine = try engine(arguments)
         request.mtu = try invocation.number(.mtu)
-        request.dns = arguments[.dns]?.split(separator: ",").map { $0.filter { $0 != " " } }
+        request.dns = dns(arguments)
         request.table = arguments[.table]
         request.user = arguments[.user]
         request.strict = arguments.has(.strict)
@@ -40,7 +40,9 @@ extension Verb {
     ) { invocation in
         let arguments = invocation.arguments
         let word = try invocation.argument("TUNNEL")
-        guard !arguments.command.isEmpty else { throw UsageError("COMMAND is missing: swg-ns exec TUNNEL -- COMMAND") }
+        guard !arguments.command.isEmpty else {
+            throw UsageError(withoutCommand: "exec TUNNEL -- COMMAND", after: word)
+        }
         var request = ExecRequest(tunnel: try invocation.keeper.find(word), command: arguments.command)
         request.user = arguments[.user]
         request.strict = arguments.has(.strict)

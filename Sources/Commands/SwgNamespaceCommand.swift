@@ -15,10 +15,11 @@ public enum SwgNamespaceCommand {
         }
         switch first {
         case "--help", "-h", "help":
-            guard arguments.count > 1, let verb = Verb.all.first(where: { $0.name == arguments[1] }) else {
+            guard arguments.count > 1 else {
                 Output.write(Help.overview, to: 1)
                 return 0
             }
+            guard let verb = Verb.all.first(where: { $0.name == arguments[1] }) else { return refuse(arguments[1]) }
             Output.write(Help.text(verb), to: 1)
             return 0
         case "--version", "-V", "version":
@@ -26,15 +27,17 @@ public enum SwgNamespaceCommand {
             return 0
         default: break
         }
-        guard let verb = Verb.all.first(where: { $0.name == first }) else {
-            let near = closest(to: first, among: Verb.all.map(\.name)).map { "; did you mean \($0)?" } ?? ""
-            Output.write("swg-ns: there is no verb \"\(printable(first))\"\(near)\nTry swg-ns --help.\n", to: 2)
-            return 2
-        }
+        guard let verb = Verb.all.first(where: { $0.name == first }) else { return refuse(first) }
         // A closed pipe is an error number of write(2), not the end of a half-made attach, nor of a `run` whose undertaker
         // was killed. The command of `run` and `exec` gets the default back.
         signal(SIGPIPE, SIG_IGN)
         return run(verb, Array(arguments.dropFirst()))
+    }
+
+    private static func refuse(_ word: String) -> Int32 {
+        let advice = Advice.forVerb(word).map { "; \($0)" } ?? ""
+        Output.write("swg-ns: there is no verb \"\(printable(word))\"\(advice)\nTry swg-ns --help.\n", to: 2)
+        return 2
     }
 
     private static let version = "swg-ns \(programVersion)\n"
@@ -42,9 +45,7 @@ public enum SwgNamespaceCommand {
     private static func run(_ verb: Verb, _ words: [String]) -> Int32 {
         var output = Output()
         do {
-            let arguments = try ParsedArguments.parse(
-                words, options: verb.allOptions, positionalBeforeCommand: verb.positionalBeforeCommand,
-                maximumPositional: verb.maximumPositional)
+            let arguments = try verb.parse(words)
             output.isJSON = arguments.has(.json)
             output.isQuiet = arguments.has(.quiet)
             output.isVerbose = arguments.has(.verbose)
@@ -55,6 +56,9 @@ public enum SwgNamespaceCommand {
             if arguments.has(.help) {
                 Output.write(Help.text(verb), to: 1)
                 return 0
+            }
+            if let surplus = arguments.surplus {
+                throw UsageError(Advice.forSurplus(surplus, of: verb, arguments))
             }
             if let directory = arguments[.stateDirectory], !directory.hasPrefix("/") {
                 throw UsageError("--state-dir needs an absolute path, not \"\(printable(directory))\"")

@@ -1,3 +1,4 @@
+import LinuxSystem
 import Tunnels
 
 /// One verb of the command line: what its help says and what it does. A file each.
@@ -18,6 +19,12 @@ struct Verb: Sendable {
     let run: @Sendable (Invocation) throws -> Int32
 
     var allOptions: [Option] { options + Option.common }
+
+    func parse(_ words: [String]) throws(UsageError) -> ParsedArguments {
+        try ParsedArguments.parse(
+            words, options: allOptions, positionalBeforeCommand: positionalBeforeCommand,
+            maximumPositional: maximumPositional)
+    }
 
     static let all: [Verb] = [
         .run, .attach, .detach, .execute, .list, .show, .check, .set, .collect, .repair, .genkey, .genpsk, .pubkey,
@@ -43,7 +50,7 @@ struct Invocation {
         if let value = arguments[.netns] { targets.append(value.contains("/") ? .path(value) : .name(value)) }
         if let value = arguments[.pid] {
             guard let pid = Int32(value), pid > 0 else {
-                throw UsageError("--pid needs a process number, not \"\(value)\"")
+                throw UsageError("--pid needs a process number, not \"\(printable(value))\"")
             }
             targets.append(.process(pid))
         }
@@ -64,7 +71,7 @@ struct Invocation {
     func number(_ option: Option) throws(UsageError) -> Int? {
         guard let text = arguments[option] else { return nil }
         guard let number = Int(text), number >= 0 else {
-            throw UsageError("\(option.name) needs a number, not \"\(text)\"")
+            throw UsageError("\(option.name) needs a number, not \"\(printable(text))\"")
         }
         return number
     }

@@ -48,7 +48,7 @@ extension NamespaceError: CustomStringConvertible {
             "no network namespace at \(path): the container has ended, or the path is of another mount namespace"
         case .notANamespace(let path):
             "\(path) is not a namespace but an ordinary file: "
-                + (path.hasPrefix(NamedNamespace.directory)
+                + (path.hasPrefix(NamedNamespace.directory + "/")
                     ? "a leftover without its mount, remove it with `ip netns delete`"
                     : "give a file like /run/netns/NAME or /proc/PID/ns/net")
         case .wrongType(let path, let type):

@@ -89,7 +89,8 @@ extension TunnelKeeper {
         return .attached
     }
 
-    /// A tunnel by id, unique prefix, container id or name, `namespace/pod`, or the name of its namespace.
+    /// A tunnel by id, unique prefix, container id or name, or `namespace/pod`. A namespace's name is none of these:
+    /// it may hold several tunnels, and another tunnel may be called like it. The error tells who lives there.
     ///
     /// - Parameter allowsPrefix: not for verbs that take something down: the second `detach wg0` must not mean
     ///   `wg0-2`.
@@ -115,7 +116,17 @@ extension TunnelKeeper {
             throw TunnelError(
                 .usage, "\"\(printable(text))\" fits several tunnels: \(names)", cure: "give one of these ids")
         }
-        throw TunnelError(.notFound, "there is no tunnel \"\(printable(text))\"", cure: "see swg-ns list")
+        let inhabitants = try tunnels(inNamespaceNamed: text)
+        throw TunnelError(
+            .notFound, "there is no tunnel \"\(printable(text))\"",
+            cure: inhabitants.isEmpty
+                ? "see swg-ns list"
+                : "in the namespace of that name is tunnel \(inhabitants.map(\.text).joined(separator: ", "))")
+    }
+
+    /// By the name that the namespace was given at attach.
+    public func tunnels(inNamespaceNamed name: String) throws(TunnelError) -> [TunnelID] {
+        try state.ids().filter { (try? record($0))?.namespace.name == name }
     }
 
     /// The tunnels in a target: for verbs that take either.

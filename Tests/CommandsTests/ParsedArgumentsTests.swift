@@ -37,7 +37,22 @@ struct ParsedArgumentsTests {
         #expect { try ParsedArguments.parse(["--json=1"], options: options) } throws: {
             "\($0)".contains("takes no value")
         }
-        #expect { try ParsedArguments.parse(["a", "b"], options: options) } throws: { "\($0)".contains("\"b\"") }
+        // A forgotten value is not the next option.
+        for next in ["--json", "-q", "--"] {
+            #expect { try ParsedArguments.parse(["--netns", next], options: options) } throws: {
+                "\($0)".contains("--netns needs a value")
+            }
+        }
+    }
+
+    @Test func `two dashes end the options, before CONFIG too; what is too much is told, not taken`() throws {
+        let dashed = try ParsedArguments.parse(
+            ["--", "-odd.conf", "curl", "--json"], options: options, positionalBeforeCommand: 1)
+        #expect(dashed.positional == ["-odd.conf"] && dashed.command == ["curl", "--json"] && !dashed.has(.json))
+        let surplus = try ParsedArguments.parse(["a", "--wait", "5", "c"], options: options)
+        #expect(surplus.positional == ["a"] && surplus.surplus == .init(word: "5", optionBefore: .wait))
+        #expect(try ParsedArguments.parse(["--wait=3", "a", "b"], options: options).surplus?.optionBefore == nil)
+        #expect(try ParsedArguments.parse(["--", "--", "a"], options: options).positional == ["--"])
     }
 
     @Test func `the closest word is one slip away, not any word`() {

@@ -20,9 +20,7 @@ struct VerbTests {
             let start = try #require(words.firstIndex(of: "swg-ns"))
             let typed = words[(start + 1)...].prefix { !$0.hasPrefix("<") && !$0.hasPrefix(">") }
             #expect(typed.first == verb.name)
-            _ = try ParsedArguments.parse(
-                Array(typed.dropFirst()), options: verb.allOptions,
-                positionalBeforeCommand: verb.positionalBeforeCommand, maximumPositional: verb.maximumPositional)
+            #expect(try verb.parse(Array(typed.dropFirst())).surplus == nil)
         }
     }
 

@@ -38,6 +38,9 @@ for name in 'a/b' 'a b' 'a:b' lo all 0123456789abcdef '%d' ..; do
     misused 'cannot be the name' "$conf" --netns blue --ifname "$name"
 done
 misused 'did you mean --netns' "$conf" --netsn blue
+misused 'did you mean --netns blue\?' "$conf" blue
+misused 'did you mean --wait=5\?' "$conf" --netns blue --wait 5
+misused '--netns needs a value' "$conf" --netns --create
 misused 'give one of' "$conf" --netns blue --pid 1
 misused 'a target is missing' "$conf"
 misused 'CONFIG is missing' --netns blue

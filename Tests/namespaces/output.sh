@@ -33,6 +33,13 @@ json 0 '.removed == [] and .errors == []' gc --json
 json 0 '(.log | length) > 0 and (.lastFailures | type) == "array" and (.engine | type) == "array"' log --json
 json 0 'all(.findings[]; (.verdict | IN("good", "limited", "missing")) and (.subject | length) > 0)' doctor --json
 ok "--json: each verb's document"
+# A namespace's name is no tunnel: whoever takes it for one is told who lives there, and nothing is taken down.
+expect_status 1 swg-ns show blue
+expect_output 'no tunnel "blue"; in the namespace of that name is tunnel t$'
+expect_status 0 swg-ns detach blue
+expect_output 'in the namespace blue is tunnel t: swg-ns detach t'
+[ "$(swg-ns list --json | jq '.tunnels | length')" = 1 ] || fail "detach took a namespace's name for a tunnel"
+ok "P6: a namespace's name in the place of a tunnel's"
 json 1 "($(error keyInUse)) and (.error.cure | contains(\"swg-ns exec t\"))" attach "$conf" --netns red --create --engine "$backend" --json
 json 1 "$(error notFound)" show nothing --json
 json 2 "$(error notFound)" check nothing --json
