@@ -10,6 +10,9 @@ import LinuxSystem
 /// So a stream that is no exchange costs at most a sample now and then, and one that is mistaken for an exchange, since
 /// chance made its packets come faster just then, a tenth of a second.
 ///
+/// Where a host takes processors away for a moment, some packets come late for no reason of their own, asleep as awake:
+/// such a gap counts as one longest gap, so that it decides nothing and does not spoil the comparison either.
+///
 /// Called by rx after each sleep. Knows no clock but what it is told.
 struct PollingTrial {
     /// Wake-ups of which the time is taken; fewer, and chance decides: packets that come at random, independently of each
@@ -17,8 +20,10 @@ struct PollingTrial {
     static var samplePackets: Int { 128 }
     /// At first the other loop learns of it, and the packets on their way are still the old ones.
     static var warmUpPackets: Int { 16 }
-    /// Packets further from each other are no sample: a wake-up that took long may lie between, but no pause.
+    /// A longer one counts as this, and none begins a sample.
     static var longestGapNanoseconds: UInt64 { 1_000_000 }
+    /// A longer gap is a pause of the traffic, and no packets about it are a sample.
+    static var longestSampledGapNanoseconds: UInt64 { 10_000_000 }
     /// Slower ones would come after the looking has ended.
     static var longestSampleNanoseconds: UInt64 {
         UInt64(samplePackets) &* (BusyPolling.longestLookNanoseconds &+ 50_000)
@@ -26,7 +31,7 @@ struct PollingTrial {
     /// Awake it must take at most four fifths of the time.
     static var gain: (numerator: UInt64, denominator: UInt64) { (4, 5) }
     static var shortestRestNanoseconds: UInt64 { 250_000_000 }
-    static var longestRestNanoseconds: UInt64 { 8_000_000_000 }
+    static var longestRestNanoseconds: UInt64 { 4_000_000_000 }
     /// What other traffic waits at least, so that one that changes all the time costs little, too.
     static var shortestRestOfOthersNanoseconds: UInt64 { 500_000_000 }
     static var shortestGrantNanoseconds: UInt64 { 100_000_000 }
@@ -41,8 +46,11 @@ struct PollingTrial {
     }
 
     private var phase = Phase.resting
+    private var last = BootTime(nanoseconds: 0)
+    /// Of the sample that is being taken.
     private var remaining = 0
-    private var sampleStart = BootTime(nanoseconds: 0)
+    private var sampleNanoseconds: UInt64 = 0
+    /// Of the last one with sleep.
     private var asleepNanoseconds: UInt64 = 0
     /// Of the sample behind which looking failed.
     private var failedNanoseconds: UInt64 = 0
@@ -62,44 +70,42 @@ struct PollingTrial {
 
     /// After each sleep of rx, however short.
     ///
-    /// - Parameters:
-    ///   - waited: nanoseconds from having nothing to do to the packet.
-    ///   - isExhausted: looking was in vain too often.
-    mutating func packetCame(at now: BootTime, waited: UInt64, isExhausted: Bool) {
-        let isClose = waited <= Self.longestGapNanoseconds
+    /// - Parameter isExhausted: looking was in vain too often.
+    mutating func packetCame(at now: BootTime, isExhausted: Bool) {
+        let gap = now.since(last)
+        last = now
         switch phase {
         case .resting:
-            if isClose, now >= min(end, othersMayTry) { beginSample(.asleep, at: now) }
+            if gap <= Self.longestGapNanoseconds, now >= min(end, othersMayTry) { beginSample(.asleep) }
         case .asleep:
-            guard isClose else { return phase = .resting }
-            guard endsSample() else { return }
-            asleepNanoseconds = now.since(sampleStart)
+            if gap > Self.longestSampledGapNanoseconds { return phase = .resting }
+            guard endsSample(gap) else { return }
+            asleepNanoseconds = sampleNanoseconds
             if asleepNanoseconds > Self.longestSampleNanoseconds { return phase = .resting }
-            if now < end, !isOtherTraffic { return beginSample(.asleep, at: now) }
-            phase = .warmingUp
-            remaining = Self.warmUpPackets
+            if now < end, !isOtherTraffic { return beginSample(.asleep) }
+            beginSample(.warmingUp, packets: Self.warmUpPackets)
         case .warmingUp:
             if isExhausted { return rest(from: now) }
-            if endsSample() { beginSample(.awake, at: now) }
+            if endsSample(gap) { beginSample(.awake) }
         case .awake:
-            if isExhausted { return rest(from: now) }
-            guard endsSample() else { return }
-            let (awake, overflow) = now.since(sampleStart).multipliedReportingOverflow(by: Self.gain.denominator)
-            if overflow || awake > asleepNanoseconds &* Self.gain.numerator { return rest(from: now) }
-            grant(from: now)
+            if isExhausted || gap > Self.longestSampledGapNanoseconds { return rest(from: now) }
+            guard endsSample(gap) else { return }
+            let isFaster = sampleNanoseconds &* Self.gain.denominator <= asleepNanoseconds &* Self.gain.numerator
+            if isFaster { grant(from: now) } else { rest(from: now) }
         case .granted:
             // In vain now and then is no proof against what was proven, but a reason to look at it again.
-            if isExhausted || now >= end { beginSample(.asleep, at: now) }
+            if isExhausted || now >= end { beginSample(.asleep) }
         }
     }
 
-    private mutating func beginSample(_ next: Phase, at now: BootTime) {
+    private mutating func beginSample(_ next: Phase, packets: Int = samplePackets) {
         phase = next
-        remaining = Self.samplePackets
-        sampleStart = now
+        remaining = packets
+        sampleNanoseconds = 0
     }
 
-    private mutating func endsSample() -> Bool {
+    private mutating func endsSample(_ gapNanoseconds: UInt64) -> Bool {
+        sampleNanoseconds &+= min(gapNanoseconds, Self.longestGapNanoseconds)
         remaining &-= 1
         return remaining <= 0
     }

@@ -109,11 +109,9 @@ struct ReceiveLoop: ~Copyable {
     /// epoll_wait(2), and what its length tells of the traffic.
     private mutating func wait(_ event: inout epoll_event) -> Int32 {
         guard polling.isPossible else { return epoll_wait(poll.descriptor.rawValue, &event, 1, -1) }
-        let start = BootTime.now
         let count = polling.wait(poll.descriptor.rawValue, &event)
-        let now = BootTime.now
         let wasLooking = trial.isLooking
-        trial.packetCame(at: now, waited: now.since(start), isExhausted: wasLooking && polling.isExhausted)
+        trial.packetCame(at: BootTime.now, isExhausted: wasLooking && polling.isExhausted)
         if trial.isLooking != wasLooking {
             // Zero is none.
             if !wasLooking { pollingRound = pollingRound == .max ? 1 : pollingRound &+ 1 }

@@ -22,7 +22,7 @@ import WireGuardTestSupport
                 let waited = period(isLooking)
                 now = now.advanced(byNanoseconds: waited)
                 if isLooking { lookedNanoseconds += min(waited, BusyPolling.longestLookNanoseconds) }
-                trial.packetCame(at: now, waited: waited, isExhausted: false)
+                trial.packetCame(at: now, isExhausted: false)
             }
             totalNanoseconds += now.since(start)
         }
@@ -56,6 +56,31 @@ import WireGuardTestSupport
         var random = SeededGenerator(seed: 1)
         var traffic = Traffic()
         traffic.run(seconds: 0.1) { $0 ? 40_000 : UInt64.random(in: 100_000...350_000, using: &random) }
+        #expect(traffic.trial.isLooking)
+    }
+
+    @Test func `a host that takes processors away for a moment again and again hides no exchange`() {
+        var traffic = Traffic()
+        var count = 0
+        func late(_ period: UInt64) -> UInt64 {
+            count += 1
+            return count % 60 == 0 ? 3_000_000 : period
+        }
+        traffic.run(seconds: 0.1) { late($0 ? 50_000 : 150_000) }
+        #expect(traffic.trial.isLooking)
+        traffic.lookedNanoseconds = 0
+        traffic.totalNanoseconds = 0
+        traffic.run(seconds: 60) { _ in late(60_000) }
+        #expect(traffic.shareOfProcessor < 0.01, "and makes none of a stream")
+    }
+
+    @Test func `one packet that comes late decides no comparison`() {
+        var traffic = Traffic()
+        var awake = 0
+        traffic.run(seconds: 0.06) {
+            if $0 { awake += 1 }
+            return $0 ? (awake == 60 ? 9_900_000 : 50_000) : 150_000
+        }
         #expect(traffic.trial.isLooking)
     }
 
@@ -110,7 +135,7 @@ import WireGuardTestSupport
 
         traffic.run(seconds: 10) { $0 ? 50_000 : 150_000 }
         #expect(traffic.trial.isLooking, "and it may come back")
-        traffic.trial.packetCame(at: traffic.now, waited: 1, isExhausted: true)
+        traffic.trial.packetCame(at: traffic.now, isExhausted: true)
         #expect(!traffic.trial.isLooking, "looking in vain ends it")
     }
 }
