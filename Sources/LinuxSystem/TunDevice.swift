@@ -8,7 +8,7 @@ import Glibc
 /// Source: Documentation/networking/tuntap.rst, include/uapi/linux/if_tun.h.
 public struct TunDevice: ~Copyable, Sendable {
     public let descriptor: FileDescriptor
-    /// The name at creation; a later rename does not show here (see `currentName`).
+    /// The name at creation; a later rename does not show here.
     public let name: String
 
     public static let path = "/dev/net/tun"
@@ -113,11 +113,6 @@ public struct TunDevice: ~Copyable, Sendable {
     init(descriptor: consuming FileDescriptor, name: String) {
         self.descriptor = descriptor
         self.name = name
-    }
-
-    /// The name now, after moves and renames. TUNGETIFF.
-    public borrowing func currentName() throws(SystemError) -> String {
-        TunDevice.interfaceName(try TunDevice.interfaceRequest(descriptor.rawValue))
     }
 
     /// Whether the interface no longer exists. Asks by poll(2), which does not wait for the kernel's lock of all network

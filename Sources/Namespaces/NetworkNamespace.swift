@@ -99,17 +99,6 @@ extension NetworkNamespace {
         return cookie
     }
 
-    /// The namespace in which a socket was opened, or a TUN was made. SIOCGSKNS; needs CAP_NET_ADMIN there.
-    public static func ofSocket(_ number: Int32) throws(NamespaceError) -> NetworkNamespace {
-        let descriptor = try NamespaceError.wrapping { () throws(SystemError) in
-            FileDescriptor(
-                owning: try systemCall("SIOCGSKNS", "descriptor \(number)") {
-                    swg_ioctl_value(number, swg_SIOCGSKNS, 0)
-                })
-        }
-        return try NetworkNamespace(verifying: descriptor, label: "namespace of socket \(number)", allowOwn: true)
-    }
-
     /// The user namespace that owns it: who has CAP_NET_ADMIN there may configure this one. NS_GET_USERNS;
     /// EPERM when it is not ours or below ours.
     public borrowing func ownerUserNamespace() throws(SystemError) -> FileDescriptor {

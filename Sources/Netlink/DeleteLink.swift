@@ -13,7 +13,8 @@ import LinuxSystem
 // itself `swg-dellink`.
 
 extension RouteNetlink {
-    /// `ip link delete dev NAME`, as `deleteLink`, returning when the interface is out of the namespace.
+    /// `ip link delete dev NAME`, only if the index still belongs to that name (and kind, where given): numbers and
+    /// names are reused (promise P5). Returns when the interface is out of the namespace.
     ///
     /// - Parameter other: a second, unused socket of the same namespace, for the child.
     /// - Returns: false when there was no such interface, which is success (promise P4).

@@ -12,15 +12,6 @@ public struct Link: Hashable, Sendable {
     /// IFF_*, see netdevice(7).
     public let flags: UInt32
     public let mtu: UInt32
-    /// ARPHRD_*: 772 for `lo`, 65534 (none) for a tunnel, 1 for Ethernet.
-    public let hardwareType: UInt16
-    public let alias: String?
-    /// Hardware address, or the endpoint of a fallback tunnel; empty for a tunnel device.
-    public let address: [UInt8]
-    /// The other half of a veth pair, or the device below; 0 for none.
-    public let peerIndex: Int32
-    /// In which namespace that one is, as numbered by this namespace; nil when here.
-    public let peerNamespaceID: Int32?
 
     public var isUp: Bool { flags & UInt32(IFF_UP) != 0 }
     public var isLoopback: Bool { flags & UInt32(IFF_LOOPBACK) != 0 }
@@ -38,18 +29,10 @@ public struct Link: Hashable, Sendable {
         var name = ""
         var kind: String?
         var mtu: UInt32 = 0
-        var alias: String?
-        var address: [UInt8] = []
-        var peerIndex: Int32 = 0
-        var peerNamespaceID: Int32?
         for attribute in reply.attributes(after: ifinfomsg.self) {
             switch attribute.type {
             case Int(IFLA_IFNAME): name = attribute.text
             case Int(IFLA_MTU): mtu = attribute.u32 ?? 0
-            case Int(IFLA_IFALIAS): alias = attribute.text
-            case Int(IFLA_ADDRESS): address = Array(attribute.payload)
-            case Int(IFLA_LINK): peerIndex = attribute.i32 ?? 0
-            case Int(IFLA_LINK_NETNSID): peerNamespaceID = attribute.i32
             case Int(IFLA_LINKINFO):
                 for part in attribute.nested where part.type == Int(IFLA_INFO_KIND) { kind = part.text }
             default: break
@@ -60,11 +43,6 @@ public struct Link: Hashable, Sendable {
         self.kind = kind
         flags = header.ifi_flags
         self.mtu = mtu
-        hardwareType = header.ifi_type
-        self.alias = alias
-        self.address = address
-        self.peerIndex = peerIndex
-        self.peerNamespaceID = peerNamespaceID
     }
 }
 
@@ -135,28 +113,6 @@ extension RouteNetlink {
         message.putHeader(ifinfomsg(index: index))
         message.put(Int(IFLA_MTU), u32: mtu)
         try socket.change(message)
-    }
-
-    /// `ip link set dev NAME alias TEXT`: at most 255 bytes, kept over moves and renames.
-    public func setLink(_ index: Int32, alias: String) throws(SystemError) {
-        var message = NetlinkMessage("RTM_NEWLINK alias", "interface \(index)", type: RTM_NEWLINK, flags: 0)
-        message.putHeader(ifinfomsg(index: index))
-        message.put(Int(IFLA_IFALIAS), text: alias)
-        try socket.change(message)
-    }
-
-    /// `ip link delete dev NAME`, only if the index still belongs to that name (and kind, where given): numbers
-    /// and names are reused (promise P5).
-    ///
-    /// - Returns: false when there was no such interface, which is success (promise P4).
-    @discardableResult
-    public func deleteLink(index: Int32, name: String, kind: String? = nil) throws(SystemError) -> Bool {
-        guard let link = try link(index: index), link.name == name, kind == nil || link.kind == kind else {
-            return false
-        }
-        var message = NetlinkMessage("RTM_DELLINK", name, type: RTM_DELLINK, flags: 0)
-        message.putHeader(ifinfomsg(index: index))
-        return try absentAsNil { () throws(SystemError) in try socket.change(message) } != nil
     }
 }
 

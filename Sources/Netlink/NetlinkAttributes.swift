@@ -13,7 +13,6 @@ struct NetlinkAttribute {
     var u32: UInt32? { load() }
     var i32: Int32? { load() }
     var u64: UInt64? { load() }
-    var i64: Int64? { load() }
 
     /// Up to the first zero byte.
     var text: String { String(decoding: payload.prefix { $0 != 0 }, as: UTF8.self) }

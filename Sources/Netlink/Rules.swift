@@ -89,45 +89,6 @@ extension RouteNetlink {
         }
         return all
     }
-
-    /// `ip [-6] rule add …`
-    public func addRule(_ rule: RoutingRule) throws(SystemError) {
-        try socket.change(ruleMessage("RTM_NEWRULE", rule, type: RTM_NEWRULE, flags: NLM_F_CREATE | NLM_F_EXCL))
-    }
-
-    /// `ip [-6] rule delete …`; false when it was not there.
-    @discardableResult
-    public func deleteRule(_ rule: RoutingRule) throws(SystemError) -> Bool {
-        do throws(SystemError) {
-            try socket.change(ruleMessage("RTM_DELRULE", rule, type: RTM_DELRULE, flags: 0))
-            return true
-        } catch {
-            guard error.errno.rawValue == ENOENT || error.errno.rawValue == ESRCH else { throw error }
-            return false
-        }
-    }
-
-    private func ruleMessage(_ call: String, _ rule: RoutingRule, type: Int, flags: Int32) -> NetlinkMessage {
-        var message = NetlinkMessage(call, "rule \(rule.priority) table \(rule.table)", type: type, flags: flags)
-        var header = fib_rule_hdr()
-        header.family = rule.family.number
-        header.table = rule.table < 256 ? UInt8(rule.table) : UInt8(RT_TABLE_COMPAT.rawValue)
-        header.action = rule.action
-        header.flags = rule.inverted ? UInt32(FIB_RULE_INVERT) : 0
-        header.src_len = rule.source?.length ?? 0
-        header.dst_len = rule.destination?.length ?? 0
-        message.putHeader(header)
-        message.put(Int(FRA_TABLE), u32: rule.table)
-        if rule.priority != 0 { message.put(Int(FRA_PRIORITY), u32: rule.priority) }
-        if let mark = rule.mark { message.put(Int(FRA_FWMARK), u32: mark) }
-        if let mask = rule.markMask { message.put(Int(FRA_FWMASK), u32: mask) }
-        if let source = rule.source { message.put(Int(FRA_SRC), bytes: source.address.bytes) }
-        if let destination = rule.destination { message.put(Int(FRA_DST), bytes: destination.address.bytes) }
-        if let name = rule.inputInterface { message.put(Int(FRA_IIFNAME), text: name) }
-        if let name = rule.outputInterface { message.put(Int(FRA_OIFNAME), text: name) }
-        if let length = rule.suppressPrefixLength { message.put(Int(FRA_SUPPRESS_PREFIXLEN), u32: length) }
-        return message
-    }
 }
 
 extension RoutingRule.Family {

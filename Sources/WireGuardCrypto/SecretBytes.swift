@@ -20,13 +20,6 @@ public final class SecretBytes: @unchecked Sendable {
         try body(UnsafeRawBufferPointer(start: slot, count: KeySlab.slotBytes))
     }
 
-    /// For secrets that change in place, like a chaining key. Only while nobody else holds a reference.
-    public func withMutableBytes<Result, E: Error>(
-        _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Result
-    ) throws(E) -> Result {
-        try body(UnsafeMutableRawBufferPointer(start: slot, count: KeySlab.slotBytes))
-    }
-
     /// Constant time.
     public var isZero: Bool { sodium_is_zero(slot.assumingMemoryBound(to: UInt8.self), KeySlab.slotBytes) == 1 }
 }

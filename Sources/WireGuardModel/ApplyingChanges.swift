@@ -40,18 +40,6 @@ extension DeviceConfiguration {
     /// The state that a device has once it was told this configuration: repeated peers merged, each prefix with
     /// its last owner, no peer that is the device itself.
     public var normalised: DeviceConfiguration { DeviceConfiguration().applying(DeviceChange(settingAll: self)) }
-
-    /// Normalised, peers and prefixes in an order of their own: equal for devices that behave alike.
-    public var canonical: DeviceConfiguration {
-        var result = normalised
-        result.peers.sort { $0.publicKey.bytes.lexicographicallyPrecedes($1.publicKey.bytes) }
-        for index in result.peers.indices {
-            result.peers[index].allowedIPs.sort { left, right in
-                (left.address, left.length) < (right.address, right.length)
-            }
-        }
-        return result
-    }
 }
 
 /// Peers by key, prefixes by owner.

@@ -97,16 +97,13 @@ struct AddressAndRouteTests {
         var marked = Route(to: .everythingIPv4, linkIndex: indexes.1, table: 1234)
         marked.mtu = 1300
         try fresh.route.addRoute(marked)
-        var rule = RoutingRule(family: .ipv4, table: 1234)
-        rule.mark = 0xca6c
-        rule.priority = 100
-        try fresh.route.addRule(rule)
+        #expect(try fresh.ip("rule", "add", "fwmark", "0xca6c", "table", "1234", "priority", "100") == 0)
         #expect(try fresh.route.pathMTU(to: remote, mark: 0xca6c) == 1300)
         #expect(try fresh.route.pathMTU(to: remote) == 1400)
         _ = try (first.currentName(), second.currentName())
     }
 
-    @Test func `rules are read back as they were written`() throws {
+    @Test func `rules are read as ip-rule wrote them`() throws {
         let fresh = try TestNamespace()
         #expect(try fresh.route.rules().allSatisfy(\.isDefault))
         var rule = RoutingRule(family: .ipv6, table: 70000)
@@ -119,24 +116,17 @@ struct AddressAndRouteTests {
         var suppressing = RoutingRule(family: .ipv4, table: Route.mainTable)
         suppressing.priority = 43
         suppressing.suppressPrefixLength = 0
-        for wanted in [rule, suppressing] {
-            try fresh.route.addRule(wanted)
-            let added = try fresh.route.rules().filter { !$0.isDefault }
-            #expect(added == [wanted])
-            #expect(try fresh.route.deleteRule(wanted))
-            #expect(try !fresh.route.deleteRule(wanted))
+        let written = [
+            (rule, "-6 rule X not from fd00::/8 fwmark 0xca6c/0xffff iif lo table 70000 priority 42"),
+            (suppressing, "rule X table main suppress_prefixlength 0 priority 43"),
+        ]
+        for (wanted, words) in written {
+            for change in ["add", "delete"] {
+                #expect(try fresh.ip(words.split(separator: " ").map { $0 == "X" ? change : String($0) }) == 0)
+                let added = try fresh.route.rules().filter { !$0.isDefault }
+                #expect(added == (change == "add" ? [wanted] : []))
+            }
         }
         #expect(try fresh.route.rules().allSatisfy(\.isDefault))
-    }
-
-    @Test func `a namespace gets one number and keeps it`() throws {
-        let here = try TestNamespace()
-        let other = try TestNamespace()
-        #expect(try here.route.namespaceID(of: other.number) == nil)
-        try here.route.assignNamespaceID(to: other.number)
-        let first = try here.route.namespaceID(of: other.number)
-        try here.route.assignNamespaceID(to: other.number)
-        #expect(first != nil)
-        #expect(try here.route.namespaceID(of: other.number) == first)
     }
 }

@@ -67,7 +67,7 @@ struct KernelDriverTests {
         try target.route.setLink(link.index, up: true)
         let free = try (isPortFree(51820, in: home.namespace), isPortFree(51820, in: target.namespace))
         #expect(!free.0 && free.1)
-        #expect(try target.route.deleteLink(index: link.index, name: "wg0", kind: "wireguard"))
+        #expect(try target.deleteLink(index: link.index, name: "wg0", kind: "wireguard"))
         let after = try isPortFree(51820, in: home.namespace)
         #expect(after)
     }

@@ -31,9 +31,17 @@ struct TestNamespace: ~Copyable {
         return link.index
     }
 
+    func deleteLink(index: Int32, name: String, kind: String? = nil) throws -> Bool {
+        let other = try namespace.openSocket(
+            AF_NETLINK, Int32(SOCK_RAW.rawValue), NetlinkSocket.Bus.route.rawValue)
+        return try route.deleteLink(index: index, name: name, kind: kind, from: other)
+    }
+
     /// Runs `ip ARGUMENTS` here and returns its exit status.
     @discardableResult
-    func ip(_ arguments: String...) throws -> Int32 {
+    func ip(_ arguments: String...) throws -> Int32 { try ip(arguments) }
+
+    func ip(_ arguments: [String]) throws -> Int32 {
         var program = Spawn(.path("/sbin/ip"), arguments: ["ip"] + arguments)
         program.networkNamespace = number
         program.descriptors = [nil, nil, nil]
@@ -44,4 +52,16 @@ struct TestNamespace: ~Copyable {
 func systemError(_ body: () throws(SystemError) -> Void) -> SystemError? {
     do throws(SystemError) { try body() } catch { return error }
     return nil
+}
+
+extension TunDevice {
+    /// The name now, after moves and renames; while this can be asked the device lives. TUNGETIFF.
+    borrowing func currentName() throws(SystemError) -> String {
+        let number = descriptor.rawValue
+        var request = ifreq()
+        try systemCall("TUNGETIFF", "descriptor \(number)") { swg_ioctl_pointer(number, swg_TUNGETIFF, &request) }
+        var name = [CChar](repeating: 0, count: Int(IFNAMSIZ))
+        swg_ifreq_get_name(&request, &name)
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
 }

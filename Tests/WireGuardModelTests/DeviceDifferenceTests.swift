@@ -4,6 +4,20 @@ import WireGuardCrypto
 import WireGuardModel
 import WireGuardTestSupport
 
+extension DeviceConfiguration {
+    /// Normalised, peers and prefixes in an order of their own: equal for devices that behave alike.
+    fileprivate var canonical: DeviceConfiguration {
+        var result = normalised
+        result.peers.sort { $0.publicKey.bytes.lexicographicallyPrecedes($1.publicKey.bytes) }
+        for index in result.peers.indices {
+            result.peers[index].allowedIPs.sort { left, right in
+                (left.address, left.length) < (right.address, right.length)
+            }
+        }
+        return result
+    }
+}
+
 @Suite struct DeviceDifferenceTests {
     /// What `difference` promises to reach: `new`, but for the two things that cannot be taken back.
     func reachable(_ new: DeviceConfiguration, from old: DeviceConfiguration) -> DeviceConfiguration {

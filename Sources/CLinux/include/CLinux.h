@@ -50,11 +50,9 @@
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
-#include <linux/openat2.h>
 #include <linux/rtnetlink.h>
 #include <linux/securebits.h>
 #include <linux/sockios.h>
-#include <linux/veth.h>
 #include <linux/virtio_net.h>
 #include <linux/wireguard.h>
 
@@ -63,25 +61,19 @@
 static const unsigned long swg_TUNSETIFF = TUNSETIFF;
 static const unsigned long swg_TUNGETIFF = TUNGETIFF;
 static const unsigned long swg_TUNSETOFFLOAD = TUNSETOFFLOAD;
-static const unsigned long swg_TUNSETVNETHDRSZ = TUNSETVNETHDRSZ;
 static const unsigned long swg_TUNGETVNETHDRSZ = TUNGETVNETHDRSZ;
-static const unsigned long swg_TUNSETPERSIST = TUNSETPERSIST;
-static const unsigned long swg_TUNSETOWNER = TUNSETOWNER;
 static const unsigned long swg_TUNGETDEVNETNS = _IO('T', 227);
-static const unsigned long swg_SIOCGSKNS = SIOCGSKNS;
 static const unsigned long swg_SIOCSIFTXQLEN = SIOCSIFTXQLEN;
 static const unsigned long swg_NS_GET_NSTYPE = NS_GET_NSTYPE;
 static const unsigned long swg_NS_GET_USERNS = NS_GET_USERNS;
 static const unsigned int swg_TUN_F_USO4 = 0x20;
 static const unsigned int swg_TUN_F_USO6 = 0x40;
-static const int swg_VIRTIO_NET_HDR_GSO_UDP_L4 = 5;
 static const int swg_SI_KERNEL = SI_KERNEL;
 /// uid 0 is a user like any other, and stays one. (Not KEEP_CAPS_LOCKED: Debian's ping insists on setting that bit.)
 static const unsigned long swg_SECUREBITS_ORDINARY_ROOT = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
     SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 static const int swg_SO_NETNS_COOKIE = 71;
 static const int swg_NSFS_MAGIC = 0x6e736673;
-static const int swg_PIDFD_SELF_UNSUPPORTED = -1;
 
 // ---- variadic ----
 
@@ -100,12 +92,6 @@ static inline int swg_fcntl(int fd, int command, long argument) { return fcntl(f
 
 // ---- system calls without a glibc function ----
 
-static inline int swg_pivot_root(const char *new_root, const char *put_old) {
-    return (int)syscall(SYS_pivot_root, new_root, put_old);
-}
-static inline int swg_openat2(int directory, const char *path, const struct open_how *how) {
-    return (int)syscall(SYS_openat2, directory, path, how, sizeof *how);
-}
 static inline int swg_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 static inline int swg_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, (void *)0, 0);
@@ -125,10 +111,6 @@ static inline int swg_sched_getattr(struct swg_sched_attributes *attributes) {
 static inline int swg_sched_setattr(struct swg_sched_attributes *attributes) {
     attributes->size = sizeof *attributes;
     return (int)syscall(SYS_sched_setattr, 0, attributes, 0);
-}
-static inline long swg_gettid(void) { return syscall(SYS_gettid); }
-static inline int swg_execveat(int fd, const char *path, char *const *argv, char *const *envp, int flags) {
-    return (int)syscall(SYS_execveat, fd, path, argv, envp, flags);
 }
 
 // The argument of mount_setattr(2), spelled out because its struct is in different headers from one glibc to the next.
@@ -177,16 +159,10 @@ static inline int swg_wexitstatus(int status) { return WEXITSTATUS(status); }
 static inline int swg_wifsignaled(int status) { return WIFSIGNALED(status); }
 static inline int swg_wtermsig(int status) { return WTERMSIG(status); }
 static inline int swg_wifstopped(int status) { return WIFSTOPPED(status); }
-static inline int swg_wstopsig(int status) { return WSTOPSIG(status); }
-static inline int swg_wcoredump(int status) { return WCOREDUMP(status); }
 static inline int swg_sigrtmin(void) { return SIGRTMIN; }
 static inline int swg_s_isreg(mode_t mode) { return S_ISREG(mode); }
 static inline int swg_s_isdir(mode_t mode) { return S_ISDIR(mode); }
 static inline int swg_s_issock(mode_t mode) { return S_ISSOCK(mode); }
-static inline int swg_s_isfifo(mode_t mode) { return S_ISFIFO(mode); }
-static inline int swg_s_ischr(mode_t mode) { return S_ISCHR(mode); }
-static inline unsigned int swg_major(dev_t device) { return (unsigned int)((device >> 8) & 0xfff); }
-static inline unsigned int swg_minor(dev_t device) { return (unsigned int)((device & 0xff) | ((device >> 12) & 0xfff00)); }
 static inline dev_t swg_makedev(unsigned int major, unsigned int minor) {
     return (dev_t)((minor & 0xff) | (major << 8) | ((dev_t)(minor & ~0xffU) << 12));
 }
