@@ -26,4 +26,8 @@ ok "imports and places"
 
 ! ldd "$SWG_BIN/swg-engine" | grep -i foundation || fail "the engine links Foundation"
 ! readelf -d "$SWG_BIN/swg-ns" | grep -E 'RUNPATH|RPATH' | grep -v '\$ORIGIN' || fail "a run path of the build machine"
+for program in swg-ns swg-cni swg-netavark swg-engine; do
+    ! readelf -d "$SWG_BIN/$program" | grep NEEDED | grep -vE '\[(libmnl|libm|libc|ld-linux-x86-64)\.so' ||
+        fail "$program loads a library that Sources/CLinux/link makes a part of it"
+done
 ok "what the programs link"
