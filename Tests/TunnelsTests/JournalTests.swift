@@ -1,6 +1,7 @@
 import Glibc
 import LinuxSystem
 import Testing
+import WireGuardCrypto
 
 @testable import Tunnels
 
@@ -66,7 +67,27 @@ struct JournalTests {
         let errors = journal.undoAll { (step) throws(TunnelError) in try runner.perform(step) }
         #expect(errors.count == 1)
         #expect(errors.first?.message.contains("flyToTheMoon") == true)
-        #expect(journal.journal.undo.map(\.action.rawValue) == ["flyToTheMoon"])
+        #expect(try File.readText(path) == text, "what only the newer program knows is lost")
+        #expect { try journal.willDo(.removeDirectory("/a")) } throws: {
+            "\($0)".contains("written by a newer swg-ns (format 2")
+        }
+        #expect(try File.readText(path) == text)
+    }
+
+    @Test func `P4: a lease of a newer program is neither taken over nor rewritten, and can be given back`() throws {
+        let book = LeaseBook(state: temporary.state)
+        let key = PrivateKey.generate().publicKey
+        let path = "\(temporary.state.leases)/\(key.hex)"
+        try File.makeDirectories(temporary.state.leases)
+        let text = #"{"format": 2, "news": 1, "releasedAt": 7}"#
+        try File.replace(path, with: text)
+        #expect { _ = try book.take(key, for: try TunnelID("t"), configurationPath: nil) } throws: {
+            ($0 as? TunnelError)?.kind == .state
+        }
+        #expect(try File.readText(path) == text)
+        try File.replace(path, with: #"{"format": 2, "holder": "t", "news": 1}"#)
+        try book.release(key.hex, by: "t", remember: true)
+        #expect(!File.exists(path))
     }
 
     @Test func `P4: every undo step of what never was succeeds`() throws {

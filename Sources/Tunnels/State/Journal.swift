@@ -7,7 +7,7 @@ import LinuxSystem
 /// may have happened, and each step of it must tolerate that its mutation never did. Undoing goes backwards,
 /// carries on after errors, and keeps what failed for the next try. The list needs no knowledge of the
 /// program that wrote it: steps are plain data, which older and newer programs obey alike.
-struct Journal: Codable, Equatable {
+struct Journal: StateDocument, Equatable {
     enum Phase: String, Codable {
         /// Also found after a crash half-way: then it means "undo this".
         case attaching
@@ -105,7 +105,8 @@ struct JournalWriter {
                 errors.append(error)
             }
         }
-        if !kept.isEmpty {
+        // A newer program's list stays whole: what was undone of it can be undone again.
+        if !kept.isEmpty, !StateFile.isNewer(journal) {
             journal.undo = kept.reversed()
             do throws(TunnelError) {
                 try StateFile.write(journal, to: path)

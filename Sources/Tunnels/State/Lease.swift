@@ -7,7 +7,7 @@ import WireGuardCrypto
 ///
 /// `STATE/leases/PUBLICKEYHEX`. A pool's lease leaves a note of its release, so that the least recently
 /// released key is taken next.
-struct Lease: Codable, Equatable {
+struct Lease: StateDocument, Equatable {
     var format = StateFile.format
     /// Nil: released.
     var holder: String?
@@ -63,7 +63,9 @@ struct LeaseBook {
     /// Takes the lease for `id`; nil when it is taken, else the tunnel that holds it.
     func take(_ key: PublicKey, for id: TunnelID, configurationPath: String?) throws(TunnelError) -> TunnelID? {
         try locked { () throws(TunnelError) in
-            if let holder = try holder(of: key), holder != id { return holder }
+            let found = try StateFile.read(Lease.self, from: path(key.hex))
+            if let holder = holder(of: found), holder != id { return holder }
+            if let found { try StateFile.refuseNewer(found, at: path(key.hex)) }
             try StateFile.write(Lease(holder: id.text, configurationPath: configurationPath), to: path(key.hex))
             return nil
         }
@@ -71,9 +73,11 @@ struct LeaseBook {
 
     /// Who holds the key. A lease whose tunnel has no directory any more holds nothing.
     func holder(of key: PublicKey) throws(TunnelError) -> TunnelID? {
-        guard let lease = try StateFile.read(Lease.self, from: path(key.hex)), let text = lease.holder,
-            let holder = try? TunnelID(text), state.exists(holder)
-        else { return nil }
+        holder(of: try StateFile.read(Lease.self, from: path(key.hex)))
+    }
+
+    private func holder(of lease: Lease?) -> TunnelID? {
+        guard let text = lease?.holder, let holder = try? TunnelID(text), state.exists(holder) else { return nil }
         return holder
     }
 
@@ -96,9 +100,8 @@ struct LeaseBook {
         for name in (try? File.list(state.leases)) ?? [] {
             guard let lease = try? StateFile.read(Lease.self, from: path(name)), let file = lease.configurationPath
             else { continue }
-            let holder = lease.holder.flatMap { try? TunnelID($0) }.flatMap { state.exists($0) ? $0 : nil }
             var trace = traces[file] ?? Trace()
-            trace.holder = trace.holder ?? holder
+            trace.holder = trace.holder ?? holder(of: lease)
             trace.releasedAt = [trace.releasedAt, lease.releasedAt].compactMap { $0 }.max()
             traces[file] = trace
         }
@@ -119,7 +122,7 @@ struct LeaseBook {
             // A damaged lease is nobody's.
             let lease = try? StateFile.read(Lease.self, from: path(publicKeyHex))
             if let lease, lease.holder != id { return }
-            if remember {
+            if remember, lease.map(StateFile.isNewer) != true {
                 let now = WallTime.now
                 let released = Lease(
                     holder: nil, configurationPath: lease?.configurationPath,

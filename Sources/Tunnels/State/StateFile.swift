@@ -2,8 +2,13 @@ import FoundationEssentials
 import Glibc
 import LinuxSystem
 
-/// A JSON file of the state directory. Every one carries a format number: a file of a newer format is read as
-/// far as it is understood, and never rewritten.
+/// What a file of the state directory holds, with the number of its format as it was read.
+protocol StateDocument: Codable {
+    var format: Int { get }
+}
+
+/// A JSON file of the state directory. A file of a newer format is read as far as it is understood, and never
+/// rewritten: what this program does not know of it would be lost, such as what only a newer one can undo.
 enum StateFile {
     /// The format that this program writes.
     static let format = 1
@@ -19,7 +24,9 @@ enum StateFile {
         }
     }
 
-    static func write(_ value: some Encodable, to path: String) throws(TunnelError) {
+    /// - Throws: `.state` when the value was read from a file of a newer format.
+    static func write(_ value: some StateDocument, to path: String) throws(TunnelError) {
+        try refuseNewer(value, at: path)
         let bytes = try encode(value)
         do throws(SystemError) {
             try File.replace(path, with: bytes)
@@ -28,8 +35,18 @@ enum StateFile {
         }
     }
 
+    static func isNewer(_ value: some StateDocument) -> Bool { value.format > format }
+
+    static func refuseNewer(_ value: some StateDocument, at path: String) throws(TunnelError) {
+        guard isNewer(value) else { return }
+        throw TunnelError(
+            .state,
+            "\(path) was written by a newer swg-ns (format \(value.format), known here are those up to \(format))",
+            cure: "use that version, or take the tunnel down first: detach of any version can")
+    }
+
     /// Nil when there is no such file.
-    static func read<Value: Decodable>(_ type: Value.Type, from path: String) throws(TunnelError) -> Value? {
+    static func read<Value: StateDocument>(_ type: Value.Type, from path: String) throws(TunnelError) -> Value? {
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try File.readBytes(path, limitBytes: 4 << 20)

@@ -5,7 +5,7 @@ import WireGuardCrypto
 
 /// `state.json`: what a tunnel was made of. For reading by people and other programs too; no key is in it but
 /// the public one.
-public struct TunnelRecord: Codable, Sendable {
+public struct TunnelRecord: StateDocument, Sendable {
     public var format: Int
     public var id: String
     public var interface: String
