@@ -60,6 +60,29 @@ import Testing
             for _ in 0..<5 { log.write(LogEntry(.error, "again", tunnel: try TunnelID("blue"))) }
             log.write(LogEntry(.error, "other", tunnel: try TunnelID("blue")))
             #expect(log.lines().count == 2)
+            // Another tunnel's, another level, another text.
+            log.write(LogEntry(.error, "other", tunnel: try TunnelID("red")))
+            log.write(LogEntry(.warning, "other", tunnel: try TunnelID("red")))
+            log.write(LogEntry(.warning, "another", tunnel: try TunnelID("red")))
+            #expect(log.lines().count == 5)
+            let later = WallTime(seconds: WallTime.now.seconds + TunnelLog.repetitionSeconds + 1, nanoseconds: 0)
+            log.write(LogEntry(.warning, "another", tunnel: try TunnelID("red"), time: later))
+            #expect(log.lines().count == 6)
+        }
+    }
+
+    @Test func `to know a repetition, only the end of the file is read`() throws {
+        try withLog { log, state in
+            log.write(LogEntry(.error, "again"))
+            let line = try File.readText(log.file)
+            // A hole before the line that no program reads through in passing.
+            let before: Int64 = 1 << 36
+            let file = try FileDescriptor.open(log.file, O_WRONLY)
+            #expect(pwrite(file.rawValue, Array(line.utf8), line.utf8.count, Int(before)) == line.utf8.count)
+            log.write(LogEntry(.error, "again"))
+            var status = stat()
+            #expect(stat(log.file, &status) == 0 && status.st_size == Int(before) + line.utf8.count)
+            #expect(!File.exists(log.olderFile))
         }
     }
 
