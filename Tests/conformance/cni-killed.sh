@@ -3,14 +3,13 @@
 # once, swg-cni, its delegate, an engine that is not yet in a place of its own. The next DEL, or GC, leaves nothing: no
 # device, process, control group, state, lease, address.
 source "$(dirname "$0")/../lib/test.sh"
+with_own_control_groups
 source "$(dirname "$0")/../lib/cni.sh"
 source "$(dirname "$0")/../lib/kill-sweep.sh"
 need jq curl busybox
 prepare_kills
-mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
-runtime=/sys/fs/cgroup/swg-test-killed-$$
-mkdir "$runtime" 2>/dev/null && [ -e "$runtime/cgroup.kill" ] || skip "no cgroup v2"
-trap 'echo 1 >"$runtime/cgroup.kill" 2>/dev/null || true; sleep 0.2; rmdir "$runtime" 2>/dev/null || true' EXIT
+runtime=/sys/fs/cgroup/swg-test-runtime
+mkdir "$runtime"
 make_gateway
 make_pool 1
 sed -i '/^Address/d' "$pool/key1.conf"

@@ -2,17 +2,15 @@
 # What a plugin leaves running has nothing of the runtime's: descriptors, session, folder, environment, oom_score_adj,
 # control group. Killing the runtime's whole group does not cut the tunnel.
 source "$(dirname "$0")/../lib/test.sh"
+with_own_control_groups
 source "$(dirname "$0")/../lib/cni.sh"
 need jq curl busybox
-mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || skip "no cgroup v2"
-[ -e /sys/fs/cgroup/cgroup.procs ] || skip "no cgroup v2"
 make_gateway
 make_pool 1
 container_namespace c1
 network
-runtime=/sys/fs/cgroup/swg-test-runtime-$$
-mkdir "$runtime" || skip "no control group of our own"
-trap 'echo 1 >"$runtime/cgroup.kill" 2>/dev/null || true; sleep 0.2; rmdir "$runtime" 2>/dev/null || true' EXIT
+runtime=/sys/fs/cgroup/swg-test-runtime
+mkdir "$runtime"
 inventory >"$test_folder/before"
 
 # A runtime with fifty open files, a pipe, a terminal's session, that is easily chosen when memory is short.

@@ -44,6 +44,28 @@ under_systemd() {
     [ -n "${SWG_SYSTEMD_BOX:-}" ] || exec "$(dirname "${BASH_SOURCE[0]}")/systemd-box" "$0"
 }
 
+# with_own_control_groups: from here on the script sees a branch of cgroup v2 of its own as the whole of it: tests that
+# run side by side would look at each other's groups. Comes first, as `under_systemd`.
+with_own_control_groups() {
+    local branch status=0
+    if [ -n "${SWG_OWN_GROUPS:-}" ]; then
+        # Seen from the new namespace; twice on one place is refused.
+        umount /sys/fs/cgroup
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+        return
+    fi
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || skip "no cgroup v2"
+    branch=$(mktemp -d "/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/swg-test-XXXXXX") &&
+        [ -e "$branch/cgroup.kill" ] || skip "no control group of our own"
+    (
+        echo 0 >"$branch/cgroup.procs"
+        SWG_OWN_GROUPS=1 exec unshare --cgroup --mount "$0"
+    ) || status=$?
+    echo 1 >"$branch/cgroup.kill"
+    wait_until 5 find "$branch" -depth -type d -exec rmdir {} + || fail "control groups are left below $branch"
+    exit "$status"
+}
+
 # wait_until SECONDS COMMAND…: true as soon as the command succeeds; false when the time is over: four times what is
 # given, which is what a quiet machine may take, because timing decides no test. SWG_SLOWNESS stretches it further, where
 # an emulated processor is the reason.
