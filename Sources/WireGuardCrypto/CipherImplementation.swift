@@ -10,20 +10,30 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     /// CTrainCipher in 512-bit vectors with IFMA.
     case avx512
 
-    /// All that this machine can run and that passed the self-test, slowest first: for tests and benchmarks.
-    public static let available = usable(passing: CipherSelfTest.passes)
+    /// All that this machine can run and that pass the self-test, slowest first: for tests and benchmarks.
+    public static let available = allCases.filter { $0.isSupported && ($0 == .composed || CipherSelfTest.passes($0)) }
 
-    /// The fastest of them, what the engine uses.
-    public static let fastest = available.last ?? .composed
+    /// What the engine uses.
+    public static let fastest = choice.fastest
 
     /// Those that this CPU has the instructions for and that gave a wrong answer all the same: worth a warning.
-    public static let refused = allCases.filter { $0.isSupported && !available.contains($0) }
+    public static let refused = choice.refused
 
-    /// A wrong answer in the self-test, from a broken CPU or compiler, costs only speed: libsodium itself is the
-    /// measure and needs no test.
-    static func usable(passing selfTest: (CipherImplementation) -> Bool) -> [CipherImplementation] {
+    private static let choice = choose(passing: CipherSelfTest.passes)
+
+    /// The fastest one that passes, and those that did not. A slower one is not looked at: it is never used, and its
+    /// test would take half a millisecond of every start. A wrong answer, from a broken CPU or compiler, costs only
+    /// speed: libsodium itself is the measure and needs no test.
+    static func choose(
+        passing selfTest: (CipherImplementation) -> Bool
+    ) -> (fastest: CipherImplementation, refused: [CipherImplementation]) {
         precondition(sodium_init() >= 0, "libsodium refuses to start")
-        return allCases.filter { $0.isSupported && ($0 == .composed || selfTest($0)) }
+        var refused: [CipherImplementation] = []
+        for candidate in allCases.reversed() where candidate.isSupported && candidate != .composed {
+            if selfTest(candidate) { return (candidate, refused) }
+            refused.append(candidate)
+        }
+        return (.composed, refused)
     }
 
     /// Whether this CPU has the instructions.

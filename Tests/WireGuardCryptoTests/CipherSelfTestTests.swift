@@ -12,17 +12,28 @@ import Testing
     }
 
     @Test func `What fails it is not used: the next width is, or libsodium, which is never asked`() {
-        let supported = CipherImplementation.allCases.filter(\.isSupported)
-        #expect(
-            CipherImplementation.usable { $0 != supported.last }
-                == (supported.count > 1 ? supported.dropLast() : supported))
+        let vectorised = CipherImplementation.allCases.filter { $0.isSupported && $0 != .composed }
+        let second = CipherImplementation.choose { $0 != vectorised.last }
+        #expect(second.fastest == (vectorised.dropLast().last ?? .composed))
+        #expect(second.refused == Array(vectorised.suffix(1)))
         var asked: [CipherImplementation] = []
-        let left = CipherImplementation.usable {
+        let none = CipherImplementation.choose {
             asked.append($0)
             return false
         }
-        #expect(left == [.composed])
-        #expect(asked == supported.filter { $0 != .composed })
+        #expect(none.fastest == .composed)
+        #expect(none.refused == vectorised.reversed())
+        #expect(asked == vectorised.reversed())
+    }
+
+    @Test func `At the start nothing slower than what is used takes time`() {
+        var asked: [CipherImplementation] = []
+        let all = CipherImplementation.choose {
+            asked.append($0)
+            return true
+        }
+        #expect(all.refused.isEmpty)
+        #expect(asked == (all.fastest == .composed ? [] : [all.fastest]))
     }
 
     enum Fault: CaseIterable {
