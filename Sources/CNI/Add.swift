@@ -6,8 +6,10 @@ import Tunnels
 extension PluginCall {
     /// ADD: the tunnel as the container's only interface.
     ///
-    /// The delegate runs beside the making of the tunnel, which needs its addresses last; whatever fails, the
-    /// delegate gets its DEL and `attach` has undone itself. Runtimes send a DEL after a failed ADD, but not all.
+    /// The delegate runs beside the making of the tunnel, which needs its addresses last; whatever fails, a delegate
+    /// that was begun gets its DEL and `attach` has undone itself. Runtimes send a DEL after a failed ADD, but not all.
+    /// Of two failures the container's own (its key, its file) is told before the delegate's, and that before the
+    /// kernel's about the device.
     func add() throws(PluginError) -> JSONValue {
         let configuration = try NetworkConfiguration(input)
         if !configuration.foreignKeys.isEmpty {
@@ -23,12 +25,12 @@ extension PluginCall {
         let source = try ContainerChoice(configuration: configuration, arguments: arguments).source()
         var request = try request(configuration, arguments, source)
         guard let type = configuration.ipamType else { return try attach(request, configuration, nil) }
-        let assignment = try AddressAssignment(delegate(type, configuration.document))
-        request.assignAddresses = { () throws(TunnelError) in try assignment.addresses() }
+        let assignment = AddressAssignment(try delegate(type, configuration.document))
+        request.addressSource = assignment
         do throws(PluginError) {
             return try attach(request, configuration, assignment)
         } catch {
-            // A delegate that fails half-way, or whose answer is rubbish, may hold an address.
+            // A delegate that failed half-way, or whose answer was rubbish, may hold an address.
             throw PluginError.first(of: [error] + assignment.takeBack()) ?? error
         }
     }

@@ -27,6 +27,14 @@ extension RouteNetlink {
         guard let link = try link(index: index) else {
             throw SystemError(call: "RTM_NEWLINK move", object: "interface \(index)", errno: Errno(ENODEV))
         }
+        return try moveLink(
+            link, to: target, targetNamespace: targetNamespace, homeNamespace: homeNamespace, newName: newName)
+    }
+
+    /// As by index, for an interface that was just looked up.
+    public func moveLink(
+        _ link: Link, to target: RouteNetlink, targetNamespace: Int32, homeNamespace: Int32, newName: String
+    ) throws(SystemError) -> Link {
         // Asked first, so that nearly every clash is found before anything moves.
         for name in Set([newName, link.name]) where try target.link(named: name) != nil {
             throw SystemError(
@@ -34,7 +42,7 @@ extension RouteNetlink {
                 detail: "the target namespace has an interface named \(name) already")
         }
         do throws(SystemError) {
-            try sendMove(index: index, to: targetNamespace, name: newName, object: "\(link.name) to \(newName)")
+            try sendMove(index: link.index, to: targetNamespace, name: newName, object: "\(link.name) to \(newName)")
         } catch {
             throw bringHome(link, from: target, homeNamespace: homeNamespace, after: error)
         }

@@ -44,11 +44,4 @@ extension RouteNetlink {
             }
         }
     }
-
-    /// Bytes that fit one packet to the address: the route's MTU, else its interface's. Nil when there is no way.
-    public func pathMTU(to address: IPAddress, mark: UInt32 = 0) throws(SystemError) -> UInt32? {
-        guard let route = try lookUpRoute(to: address, mark: mark) else { return nil }
-        if let mtu = route.mtu, mtu > 0 { return mtu }
-        return try link(index: route.linkIndex)?.mtu
-    }
 }

@@ -17,9 +17,8 @@ public struct AttachRequest: Sendable {
     public var table: String?
     /// Instead of `Address=`, for IPAM; refused when the file has addresses as well.
     public var addresses: [InterfaceAddress]?
-    /// As `addresses`, for what is known only later: called once, when the device is in its place and only the
-    /// addresses are missing. An error of it undoes the tunnel.
-    public var assignAddresses: (@Sendable () throws(TunnelError) -> [InterfaceAddress])?
+    /// As `addresses`, for what somebody else is still to say.
+    public var addressSource: (any AddressSource)?
     /// Addresses that the file's `Address=` must hold; of a pool only such files are candidates.
     public var requiredAddresses: [IPAddress] = []
     /// Promise P1; false gives it up.
@@ -43,6 +42,15 @@ public struct AttachRequest: Sendable {
         self.target = target
         self.interface = interface
     }
+}
+
+/// Somebody who gives addresses while the tunnel is made, such as an IPAM plugin. An error of it undoes the tunnel.
+public protocol AddressSource: Sendable {
+    /// Called once, when nothing but the configuration can be refused any more; must not wait for the answer.
+    func begin() throws(TunnelError)
+
+    /// Called once after `begin`: waits for the answer.
+    func addresses() throws(TunnelError) -> [InterfaceAddress]
 }
 
 /// Where a tunnel's wg-quick file comes from.

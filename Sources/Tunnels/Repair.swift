@@ -110,11 +110,11 @@ extension TunnelKeeper {
             made = try KernelBackend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
         case .userspace:
             let program = try EngineLocator.find(mayUseEnvironment: mayUseEnvironment)
-            let log = try EngineLog.open(state: state, id: id)
             var backend = EngineBackend(id: id, state: state, program: program)
             backend.ownControlGroup = true
-            backend.standardError = log.rawValue
-            made = try backend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
+            made = try backend.make(
+                plan.interface, in: target, birthplace: birthplace.netlink, &journal,
+                deciding: { _ throws(TunnelError) in plan.device })
         }
         plan.warnings += try target.configure(made.link, plan)
         try made.waitUntilReady()

@@ -31,7 +31,10 @@ final class FakeTunnels: TunnelService {
             throw TunnelError(.usage, "no owner")
         }
         var request = request
-        if let assign = request.assignAddresses { request.addresses = try assign() }
+        if let source = request.addressSource {
+            try source.begin()
+            request.addresses = try source.addresses()
+        }
         let kept = request
         let file = state.withLock { state in
             state.attached[owner.tunnelID] = kept

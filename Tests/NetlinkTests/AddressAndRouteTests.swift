@@ -90,16 +90,16 @@ struct AddressAndRouteTests {
         let nowhere = try #require(IPAddress("198.51.100.1"))
         #expect(try fresh.route.lookUpRoute(to: remote)?.linkIndex == indexes.0)
         #expect(try fresh.route.lookUpRoute(to: remote)?.preferredSource == IPAddress("10.0.0.1"))
-        #expect(try fresh.route.pathMTU(to: remote) == 1400)
+        #expect(try fresh.pathMTU(to: remote) == 1400)
         #expect(try fresh.route.lookUpRoute(to: nowhere) == nil)
-        #expect(try fresh.route.pathMTU(to: nowhere) == nil)
+        #expect(try fresh.pathMTU(to: nowhere) == nil)
         // With a mark the packets go another way, by a route that has an MTU of its own.
         var marked = Route(to: .everythingIPv4, linkIndex: indexes.1, table: 1234)
         marked.mtu = 1300
         try fresh.route.addRoute(marked)
         #expect(try fresh.ip("rule", "add", "fwmark", "0xca6c", "table", "1234", "priority", "100") == 0)
-        #expect(try fresh.route.pathMTU(to: remote, mark: 0xca6c) == 1300)
-        #expect(try fresh.route.pathMTU(to: remote) == 1400)
+        #expect(try fresh.pathMTU(to: remote, mark: 0xca6c) == 1300)
+        #expect(try fresh.pathMTU(to: remote) == 1400)
         _ = try (first.currentName(), second.currentName())
     }
 

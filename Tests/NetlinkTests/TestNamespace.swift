@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import IPAddressing
 import LinuxSystem
 import Namespaces
 
@@ -35,6 +36,12 @@ struct TestNamespace: ~Copyable {
         let other = try namespace.openSocket(
             AF_NETLINK, Int32(SOCK_RAW.rawValue), NetlinkSocket.Bus.route.rawValue)
         return try route.deleteLink(index: index, name: name, kind: kind, from: other)
+    }
+
+    func pathMTU(to address: IPAddress, mark: UInt32 = 0) throws -> UInt32? {
+        try withNamespace(namespace) { () throws(SystemError) in
+            try PathMTU.bytes(to: Endpoint(address: address, port: 51820), mark: mark)
+        }
     }
 
     /// Runs `ip ARGUMENTS` here and returns its exit status.

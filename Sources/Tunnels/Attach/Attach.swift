@@ -7,9 +7,11 @@ import Netlink
 import WireGuardConfig
 import WireGuardCrypto
 
-// The order matters, and is DESIGN's: everything that can be refused without a trace is decided first
-// (configuration, target, names, endpoints, MTU); then the id and the key are taken; then the journal says what
-// will be made before it is made. Whatever fails after that runs the journal backwards.
+// The order matters: what can be refused without a trace is decided first (the target, one file's configuration, its
+// names, endpoints, MTU); then the id is taken; then the journal says what will be made before it is made. Whatever
+// fails after that runs the journal backwards. With our engine the device begins to move as soon as that is written,
+// and the key is taken while it moves (`EngineBackend`): a key that is in use is then refused with a device to
+// remove, which is slower than it could be, and every attach that succeeds is faster.
 
 extension TunnelKeeper {
     /// Gives a live namespace the tunnel. On any failure everything is undone before this throws; the error's
@@ -59,75 +61,101 @@ extension TunnelKeeper {
         _ birthplace: Birthplace, _ choice: (kind: BackendKind, reason: String?), _ program: String
     ) throws(TunnelError) -> AttachReport {
         var journal = try JournalWriter(Journal(id: id, bootID: birthplace.bootID), path: state.journal(of: id))
-        var plan: TunnelPlan
-        if let ready {
-            plan = ready
-            try lease(plan.publicKey, for: id, configurationPath: plan.configurationPath, birthplace, &journal)
-        } else {
-            plan = try leaseFromPool(for: id, request, birthplace, &journal)
-        }
+        let keys = interfaceKeys(birthplace)
+        var leased: TunnelPlan?
         let target: TargetNetwork
         if let existing {
             target = existing
         } else if case .name(let name) = request.target {
+            // Not made for a key that is in use.
+            leased = try lease(ready, for: id, request, birthplace, keys, &journal)
             target = try createNamespace(name, &journal)
         } else {
             throw TunnelError(.target, "\(request.target) does not exist")
         }
 
-        var record = TunnelRecord(id, request, plan, choice.kind, target.reference, birthplace)
-        // Before the device: GC finds a half-made tunnel of its network by it.
-        try StateFile.write(record, to: state.record(of: id))
-        let made = try makeDevice(id, request, plan, target, birthplace, choice.kind, program, &journal)
-        record.engine = made.engine.map(RecordedProcess.init)
-        record.enginePath = made.enginePath
-        record.engineVersion = made.engineVersion
-        record.uapiSocketPath = made.uapiSocketPath
-        try Interruption.checkpoint()
-        if let undo = try target.loopbackUndo() { try journal.willDo(undo) }
-        let namespace = target.namespace.descriptor.rawValue
-        if request.runHooks { try plan.hooks.run(.preUp, interface: record.interface, inside: namespace) }
-        if let assign = request.assignAddresses {
-            let addresses = try assign()
-            try Planner.complete(&plan, with: addresses)
-            record.assign(addresses, plan)
+        var tunnel = try makeDevice(id, request, target, birthplace, choice.kind, program, &journal) {
+            journal throws(TunnelError) in
+            if let leased { return leased }
+            return try lease(ready, for: id, request, birthplace, keys, &journal)
         }
-        plan.warnings += try target.configure(made.link, plan)
-        try made.waitUntilReady()
-        try applyDNS(&plan, request, target.reference, &journal)
-        if request.runHooks { try plan.hooks.run(.postUp, interface: record.interface, inside: namespace) }
+        let namespace = target.namespace.descriptor.rawValue
+        let interface = request.interface.text
+        try Interruption.checkpoint()
+        if request.runHooks { try tunnel.plan.hooks.run(.preUp, interface: interface, inside: namespace) }
+        tunnel.plan.warnings += try target.configure(tunnel.made.link, tunnel.plan)
+        try tunnel.made.waitUntilReady()
+        try applyDNS(&tunnel.plan, request, target.reference, &journal)
+        if request.runHooks { try tunnel.plan.hooks.run(.postUp, interface: interface, inside: namespace) }
 
-        var report = AttachReport(id, request, plan, choice, namespacePath: target.reference.path)
-        report.engine = made.engine
-        report.uapiSocketPath = made.uapiSocketPath
-        if let placement = made.placement {
+        var report = AttachReport(id, request, tunnel.plan, choice, namespacePath: target.reference.path)
+        report.engine = tunnel.made.engine
+        report.uapiSocketPath = tunnel.made.uapiSocketPath
+        if let placement = tunnel.made.placement {
             trace("engine \(placement)")
             // Whoever wonders later why a tunnel went with its runtime has only the log.
             if let owner = request.owner { note("engine \(placement)", tunnel: id, owner: owner) }
         }
         if let seconds = request.waitSeconds {
-            report.handshakeSeconds = try waitForHandshake(of: record, plan, inside: target, seconds: seconds)
+            report.handshakeSeconds = try waitForHandshake(
+                of: tunnel.record, tunnel.plan, inside: target, seconds: seconds)
         }
         try Interruption.checkpoint()
-        try StateFile.write(record, to: state.record(of: id))
+        try StateFile.write(tunnel.record, to: state.record(of: id))
         try journal.enter(.attached)
         return report
     }
 
+    /// Takes the key that the tunnel is to have, and with it the plan: the one that is ready, or the pool's.
+    private func lease(
+        _ ready: TunnelPlan?, for id: TunnelID, _ request: AttachRequest, _ birthplace: Birthplace,
+        _ keys: [PublicKey: String], _ journal: inout JournalWriter
+    ) throws(TunnelError) -> TunnelPlan {
+        guard let ready else { return try leaseFromPool(for: id, request, birthplace, interfaceKeys: keys, &journal) }
+        try lease(
+            ready.publicKey, for: id, configurationPath: ready.configurationPath, interfaceKeys: keys, &journal)
+        return ready
+    }
+
+    /// Device, plan and record. What the plan needs is decided while the device moves, where it moves.
     private func makeDevice(
-        _ id: TunnelID, _ request: AttachRequest, _ plan: TunnelPlan, _ target: TargetNetwork,
-        _ birthplace: Birthplace, _ kind: BackendKind, _ program: String, _ journal: inout JournalWriter
-    ) throws(TunnelError) -> MadeDevice {
+        _ id: TunnelID, _ request: AttachRequest, _ target: TargetNetwork, _ birthplace: Birthplace,
+        _ kind: BackendKind, _ program: String, _ journal: inout JournalWriter,
+        planning: (inout JournalWriter) throws(TunnelError) -> TunnelPlan
+    ) throws(TunnelError) -> MadeTunnel {
+        let loopbackUndo = try target.loopbackUndo()
+        var decided: (plan: TunnelPlan, record: TunnelRecord)?
+        func decide(_ journal: inout JournalWriter) throws(TunnelError) -> TunnelPlan {
+            try request.addressSource?.begin()
+            let plan = try planning(&journal)
+            let record = TunnelRecord(id, request, plan, kind, target.reference, birthplace)
+            // Before anything that outlives us: GC finds a half-made tunnel of its network by it.
+            try StateFile.write(record, to: state.record(of: id))
+            decided = (plan, record)
+            return plan
+        }
+        func assignAddresses() throws(TunnelError) {
+            guard let addresses = try request.addressSource?.addresses(), var (plan, record) = decided else { return }
+            try Planner.complete(&plan, with: addresses)
+            record.assign(addresses, plan)
+            decided = (plan, record)
+        }
+        let made: MadeDevice
         switch kind {
         case .kernel:
-            return try KernelBackend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
+            let plan = try decide(&journal)
+            made = try KernelBackend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
+            if let loopbackUndo { try journal.willDo(loopbackUndo) }
+            try assignAddresses()
         case .userspace:
-            let log = try EngineLog.open(state: state, id: id)
             var backend = EngineBackend(id: id, state: state, program: program)
             backend.ownControlGroup = request.ownControlGroup
-            backend.standardError = log.rawValue
-            return try backend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
+            made = try backend.make(
+                request.interface, in: target, birthplace: birthplace.netlink, &journal, alsoAnnounced: loopbackUndo,
+                deciding: { journal throws(TunnelError) in try decide(&journal).device }, meanwhile: assignAddresses)
         }
+        guard let decided else { preconditionFailure("a device without a plan") }
+        return MadeTunnel(made, decided.plan, decided.record)
     }
 
     /// `DNS=`: to /etc/netns for a named namespace; a runtime's container gets its own from the runtime.
@@ -144,6 +172,23 @@ extension TunnelKeeper {
         }
         let text = NetnsFiles.resolvConf(servers: plan.dnsServers, searchDomains: plan.searchDomains)
         if let warning = try NetnsFiles.write(text, forNamespace: name, &journal) { plan.warnings.append(warning) }
+    }
+}
+
+/// A device with what was decided about it, before it is configured.
+private struct MadeTunnel: ~Copyable {
+    let made: MadeDevice
+    var plan: TunnelPlan
+    var record: TunnelRecord
+
+    init(_ made: consuming MadeDevice, _ plan: TunnelPlan, _ record: TunnelRecord) {
+        self.plan = plan
+        self.record = record
+        self.record.engine = made.engine.map(RecordedProcess.init)
+        self.record.enginePath = made.enginePath
+        self.record.engineVersion = made.engineVersion
+        self.record.uapiSocketPath = made.uapiSocketPath
+        self.made = made
     }
 }
 

@@ -7,13 +7,13 @@ import WireGuardModel
 extension TunnelKeeper {
     /// Takes the lease of a private key, journalled, or says who has it.
     func lease(
-        _ key: PublicKey, for id: TunnelID, configurationPath: String?, _ birthplace: Birthplace,
+        _ key: PublicKey, for id: TunnelID, configurationPath: String?, interfaceKeys: [PublicKey: String],
         _ journal: inout JournalWriter
     ) throws(TunnelError) {
         if let holder = try tryLease(key, for: id, configurationPath, remember: false, &journal) {
             throw inUse(key, holder)
         }
-        if let holder = foreignKeys(birthplace)[key] {
+        if let holder = engineKeys(and: interfaceKeys)[key] {
             throw TunnelError(
                 .keyInUse, "the private key of \(key) is in use by \(holder)",
                 cure: "two devices with one key take each other's sessions away: stop that one, or use another key")
@@ -27,7 +27,7 @@ extension TunnelKeeper {
     ) throws(TunnelError) -> TunnelID? {
         let step = UndoStep.releaseLease(key.hex, remember: remember)
         let book = LeaseBook(state: state)
-        try journal.willDo(step)
+        try journal.willDoUntilTheEnd(step)
         guard let holder = try book.take(key, for: id, configurationPath: configurationPath) else { return nil }
         var report = TeardownReport()
         collectIfAbandoned(holder, &report)
@@ -55,6 +55,12 @@ extension TunnelKeeper {
     /// The keys of the birthplace's interfaces and of engines that are not ours, and who has them. A kernel device in
     /// another namespace, with a lease in another state directory, is not found: nobody may look into all of them.
     func foreignKeys(_ birthplace: Birthplace) -> [PublicKey: String] {
+        engineKeys(and: interfaceKeys(birthplace))
+    }
+
+    /// The half of `foreignKeys` that needs the kernel's lock of all network configuration: not to be asked while a
+    /// device moves, which holds that lock for 15 ms.
+    func interfaceKeys(_ birthplace: Birthplace) -> [PublicKey: String] {
         var holders: [PublicKey: String] = [:]
         let links = (try? birthplace.netlink.links()) ?? []
         let devices = links.filter { $0.kind == "wireguard" }
@@ -64,6 +70,12 @@ extension TunnelKeeper {
                 holders[key] = "the interface \(link.name) of this host"
             }
         }
+        return holders
+    }
+
+    /// The other half, added to the first.
+    func engineKeys(and interfaceKeys: [PublicKey: String]) -> [PublicKey: String] {
+        var holders = interfaceKeys
         for file in (try? File.list(UAPISocket.systemDirectory)) ?? [] where file.hasSuffix(".sock") {
             let name = String(file.dropLast(5))
             let path = "\(UAPISocket.systemDirectory)/\(file)"

@@ -12,14 +12,14 @@ enum TunnelMTU {
     /// RFC 791.
     static let leastForIPv4: UInt32 = 576
 
-    /// The smallest path MTU of the endpoints in the birth namespace, less the overhead. An endpoint without a
+    /// The smallest path MTU of the endpoints in the caller's namespace, which is the birthplace, less the overhead. An endpoint without a
     /// route does not count: its route may come later.
     static func discover(
-        endpoints: [Endpoint], mark: UInt32, hasIPv6: Bool, birthplace: RouteNetlink
+        endpoints: [Endpoint], mark: UInt32, hasIPv6: Bool
     ) -> (bytes: UInt32, warning: String?) {
         var smallest: (path: UInt32, endpoint: Endpoint)?
         for endpoint in endpoints {
-            guard let path = try? birthplace.pathMTU(to: endpoint.address, mark: mark) else { continue }
+            guard let path = try? PathMTU.bytes(to: endpoint, mark: mark) else { continue }
             if path < smallest?.path ?? .max { smallest = (path, endpoint) }
         }
         guard let smallest else { return (defaultBytes, nil) }

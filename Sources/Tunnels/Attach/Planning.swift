@@ -23,7 +23,7 @@ extension AttachRequest {
     var planOptions: PlanOptions {
         PlanOptions(
             interface: interface, mtu: mtu, dns: dns, table: table, addresses: addresses,
-            addressesFollow: assignAddresses != nil, requiredAddresses: requiredAddresses,
+            addressesFollow: addressSource != nil, requiredAddresses: requiredAddresses,
             refuseWritableFiles: refuseWritableFiles, isForPlugin: owner != nil)
     }
 }
@@ -63,7 +63,7 @@ enum Planner {
             searchDomains: domains, hooks: file.hooks, savesConfiguration: file.saveConfig,
             configurationPath: loaded.path, secretPaths: loaded.secretPaths)
         plan.warnings = loaded.warnings
-        plan.mtu = try mtu(file, options, &plan, birthplace)
+        plan.mtu = try mtu(file, options, &plan)
         plan.mtuIsGiven = options.mtu != nil || file.mtu != nil
         addWarnings(&plan, options)
         return plan
@@ -152,7 +152,7 @@ enum Planner {
     }
 
     private static func mtu(
-        _ file: TunnelConfiguration, _ options: PlanOptions, _ plan: inout TunnelPlan, _ birthplace: RouteNetlink
+        _ file: TunnelConfiguration, _ options: PlanOptions, _ plan: inout TunnelPlan
     ) throws(TunnelError) -> UInt32 {
         if let bytes = options.mtu ?? file.mtu.map(Int.init) {
             let least = Int(plan.hasIPv6 ? TunnelMTU.leastForIPv6 : TunnelMTU.leastForIPv4)
@@ -166,8 +166,7 @@ enum Planner {
             return UInt32(bytes)
         }
         let found = TunnelMTU.discover(
-            endpoints: plan.device.peers.compactMap(\.endpoint), mark: plan.device.firewallMark, hasIPv6: plan.hasIPv6,
-            birthplace: birthplace)
+            endpoints: plan.device.peers.compactMap(\.endpoint), mark: plan.device.firewallMark, hasIPv6: plan.hasIPv6)
         if let warning = found.warning { plan.warnings.append(warning) }
         return found.bytes
     }

@@ -75,13 +75,14 @@ extension TunnelKeeper {
 
     /// Takes the first configuration of the pool that is free, and plans with it.
     func leaseFromPool(
-        for id: TunnelID, _ request: AttachRequest, _ birthplace: Birthplace, _ journal: inout JournalWriter
+        for id: TunnelID, _ request: AttachRequest, _ birthplace: Birthplace, interfaceKeys: [PublicKey: String],
+        _ journal: inout JournalWriter
     ) throws(TunnelError) -> TunnelPlan {
         guard case .pool(let directory) = request.configuration else {
             throw TunnelError(.usage, "the configuration is no pool")
         }
         var files = try poolFiles(directory, request.planOptions)
-        let foreign = foreignKeys(birthplace)
+        let foreign = engineKeys(and: interfaceKeys)
         var holders: [String] = []
         for var file in files.usable {
             let loaded: LoadedConfiguration

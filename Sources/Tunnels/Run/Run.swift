@@ -116,7 +116,9 @@ private final class RunSession {
     /// From the journal's first line to the command's end.
     private func carryOut(_ id: TunnelID) throws(TunnelError) -> ChildProcess.Ending {
         var journal = try JournalWriter(Journal(id: id, bootID: birthplace.bootID), path: keeper.state.journal(of: id))
-        try keeper.lease(plan.publicKey, for: id, configurationPath: plan.configurationPath, birthplace, &journal)
+        try keeper.lease(
+            plan.publicKey, for: id, configurationPath: plan.configurationPath,
+            interfaceKeys: keeper.interfaceKeys(birthplace), &journal)
         let terminal = TerminalOwner()
         var child = try CommandProcess.fork(setup())
         var target: NetworkNamespace?

@@ -70,6 +70,14 @@ struct JournalWriter {
         try StateFile.write(journal, to: path)
     }
 
+    /// Announces a mutation that is undone after all others, also those that were announced before it: a key is free
+    /// for others when nothing of its tunnel is left.
+    mutating func willDoUntilTheEnd(_ step: UndoStep) throws(TunnelError) {
+        guard !journal.undo.contains(step) else { return }
+        journal.undo.insert(step, at: 0)
+        try StateFile.write(journal, to: path)
+    }
+
     /// Takes the last announcement back: the mutation was refused and has not happened. Without this, undoing
     /// would remove what somebody else has under the same name.
     mutating func didNotHappen(_ step: UndoStep) throws(TunnelError) {

@@ -97,7 +97,7 @@ extension TunnelRecord {
         follow(plan)
     }
 
-    /// The addresses that came after the device (`AttachRequest.assignAddresses`), and what follows from them.
+    /// The addresses that came after the device (`AttachRequest.addressSource`), and what follows from them.
     mutating func assign(_ assigned: [InterfaceAddress], _ plan: TunnelPlan) {
         requestedAddresses = assigned.map(\.description)
         follow(plan)
