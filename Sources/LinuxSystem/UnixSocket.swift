@@ -15,6 +15,47 @@ public enum UnixSocket {
             owning: try systemCall("socket", "AF_UNIX") { socket(AF_UNIX, Int32(type.rawValue | flags), 0) })
     }
 
+    /// Two connected stream sockets, closed on exec. socketpair(2).
+    public static func makePair() throws(SystemError) -> StreamPair {
+        var numbers: (Int32, Int32) = (-1, -1)
+        try systemCall("socketpair") {
+            withUnsafeMutableBytes(of: &numbers) {
+                socketpair(
+                    AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0,
+                    $0.bindMemory(to: Int32.self).baseAddress)
+            }
+        }
+        return StreamPair(ours: FileDescriptor(owning: numbers.0), theirs: FileDescriptor(owning: numbers.1))
+    }
+
+    /// The two ends of `makePair`.
+    public struct StreamPair: ~Copyable {
+        public let ours: FileDescriptor
+        public let theirs: FileDescriptor
+
+        /// Closes the other end: only then does this one see that its holder has ended.
+        public consuming func takeOurs() -> FileDescriptor { ours }
+    }
+
+    /// Sends all bytes, waiting for room no longer than `milliseconds` at a time; EPIPE is an error, no signal.
+    public static func sendAll(
+        _ bytes: UnsafeRawBufferPointer, on socket: borrowing FileDescriptor, milliseconds: Int32, object: String
+    ) throws(SystemError) {
+        let number = socket.rawValue
+        var timeout = timeval(tv_sec: Int(milliseconds / 1000), tv_usec: Int(milliseconds % 1000) * 1000)
+        try systemCall("setsockopt", object) {
+            setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        }
+        var rest = bytes
+        while !rest.isEmpty {
+            let piece = rest
+            let sent = try systemCall("send", object) {
+                send(number, piece.baseAddress, piece.count, Int32(MSG_NOSIGNAL))
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(sent))
+        }
+    }
+
     /// bind(2); the file must not exist.
     public static func bind(_ socket: borrowing FileDescriptor, to path: String) throws(SystemError) {
         let number = socket.rawValue

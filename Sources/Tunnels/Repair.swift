@@ -114,14 +114,11 @@ extension TunnelKeeper {
             backend.ownControlGroup = true
             made = try backend.make(
                 plan.interface, in: target, birthplace: birthplace.netlink, &journal,
-                deciding: { _ throws(TunnelError) in plan.device })
+                deciding: { (_, configure) throws(TunnelError) in try configure(plan.device) },
+                meanwhile: { record.follow($0) })
         }
         plan.warnings += try target.configure(made.link, plan)
         try made.waitUntilReady()
-        record.engine = made.engine.map(RecordedProcess.init)
-        record.enginePath = made.enginePath
-        record.engineVersion = made.engineVersion
-        record.uapiSocketPath = made.uapiSocketPath
         // The file may say something else than at the attach.
         record.follow(plan)
         try StateFile.write(record, to: state.record(of: id))

@@ -89,9 +89,9 @@ extension TunnelKeeper {
         if request.runHooks { try tunnel.plan.hooks.run(.postUp, interface: interface, inside: namespace) }
 
         var report = AttachReport(id, request, tunnel.plan, choice, namespacePath: target.reference.path)
-        report.engine = tunnel.made.engine
-        report.uapiSocketPath = tunnel.made.uapiSocketPath
-        if let placement = tunnel.made.placement {
+        report.engine = tunnel.record.engineProcess
+        report.uapiSocketPath = tunnel.record.uapiSocketPath
+        if let placement = tunnel.placement {
             trace("engine \(placement)")
             // Whoever wonders later why a tunnel went with its runtime has only the log.
             if let owner = request.owner { note("engine \(placement)", tunnel: id, owner: owner) }
@@ -101,7 +101,6 @@ extension TunnelKeeper {
                 of: tunnel.record, tunnel.plan, inside: target, seconds: seconds)
         }
         try Interruption.checkpoint()
-        try StateFile.write(tunnel.record, to: state.record(of: id))
         try journal.enter(.attached)
         return report
     }
@@ -125,37 +124,49 @@ extension TunnelKeeper {
     ) throws(TunnelError) -> MadeTunnel {
         let loopbackUndo = try target.loopbackUndo()
         var decided: (plan: TunnelPlan, record: TunnelRecord)?
+        var placement: String?
         func decide(_ journal: inout JournalWriter) throws(TunnelError) -> TunnelPlan {
-            try request.addressSource?.begin()
             let plan = try planning(&journal)
             let record = TunnelRecord(id, request, plan, kind, target.reference, birthplace)
-            // Before anything that outlives us: GC finds a half-made tunnel of its network by it.
+            // GC finds a half-made tunnel of its network by it.
             try StateFile.write(record, to: state.record(of: id))
             decided = (plan, record)
             return plan
         }
-        func assignAddresses() throws(TunnelError) {
-            guard let addresses = try request.addressSource?.addresses(), var (plan, record) = decided else { return }
-            try Planner.complete(&plan, with: addresses)
-            record.assign(addresses, plan)
+        func complete() throws(TunnelError) {
+            guard var (plan, record) = decided else { return }
+            if let addresses = try request.addressSource?.addresses() {
+                try Planner.complete(&plan, with: addresses)
+                record.assign(addresses, plan)
+            }
+            try StateFile.write(record, to: state.record(of: id))
             decided = (plan, record)
         }
         let made: MadeDevice
         switch kind {
         case .kernel:
             let plan = try decide(&journal)
+            try request.addressSource?.begin()
             made = try KernelBackend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
             if let loopbackUndo { try journal.willDo(loopbackUndo) }
-            try assignAddresses()
+            try complete()
         case .userspace:
             var backend = EngineBackend(id: id, state: state, program: program)
             backend.ownControlGroup = request.ownControlGroup
             made = try backend.make(
                 request.interface, in: target, birthplace: birthplace.netlink, &journal, alsoAnnounced: loopbackUndo,
-                deciding: { journal throws(TunnelError) in try decide(&journal).device }, meanwhile: assignAddresses)
+                deciding: { (journal, configure) throws(TunnelError) in
+                    try configure(decide(&journal).device)
+                    try request.addressSource?.begin()
+                },
+                meanwhile: { engine throws(TunnelError) in
+                    placement = engine.placement
+                    decided?.record.follow(engine)
+                    try complete()
+                })
         }
         guard let decided else { preconditionFailure("a device without a plan") }
-        return MadeTunnel(made, decided.plan, decided.record)
+        return MadeTunnel(made: made, plan: decided.plan, record: decided.record, placement: placement)
     }
 
     /// `DNS=`: to /etc/netns for a named namespace; a runtime's container gets its own from the runtime.
@@ -179,17 +190,8 @@ extension TunnelKeeper {
 private struct MadeTunnel: ~Copyable {
     let made: MadeDevice
     var plan: TunnelPlan
-    var record: TunnelRecord
-
-    init(_ made: consuming MadeDevice, _ plan: TunnelPlan, _ record: TunnelRecord) {
-        self.plan = plan
-        self.record = record
-        self.record.engine = made.engine.map(RecordedProcess.init)
-        self.record.enginePath = made.enginePath
-        self.record.engineVersion = made.engineVersion
-        self.record.uapiSocketPath = made.uapiSocketPath
-        self.made = made
-    }
+    let record: TunnelRecord
+    let placement: String?
 }
 
 /// The namespace that the caller is in: where UDP sockets are born, names are resolved and marks count.

@@ -21,26 +21,39 @@ enum Backend {
 /// A device that a backend has made, in the target under its final name, not up yet; its engine may still be
 /// starting.
 struct MadeDevice: ~Copyable {
-    var link: Link
-    var engine: ProcessIdentity?
-    var enginePath: String?
-    var engineVersion: String?
-    var uapiSocketPath: String?
-    /// For the log: where the engine's process was put.
-    var placement: String?
-    /// Where the engine's word is waited for.
-    var starting: StartedEngine?
-
-    init(link: Link) { self.link = link }
+    let link: Link
+    /// Nil with the kernel's driver.
+    let engine: MadeEngine?
 
     /// How long an engine may take to be ready.
     static let readyMilliseconds: Int32 = 10_000
 
     /// Waits for the engine's word. Last, because everything before it runs beside the engine's start.
     borrowing func waitUntilReady() throws(TunnelError) {
-        switch starting {
-        case .some(let engine): try engine.waitUntilReady(milliseconds: Self.readyMilliseconds)
+        switch engine {
+        case .some(let engine): try engine.starting.waitUntilReady(milliseconds: Self.readyMilliseconds)
         case nil: return
         }
+    }
+}
+
+/// The engine's side of a device.
+struct MadeEngine: ~Copyable {
+    let process: ProcessIdentity?
+    let path: String
+    let version: String?
+    let uapiSocketPath: String
+    /// For the log: where the engine's process was put.
+    let placement: String?
+    /// Where the engine's word is waited for.
+    let starting: StartedEngine
+}
+
+extension TunnelRecord {
+    mutating func follow(_ engine: borrowing MadeEngine) {
+        self.engine = engine.process.map(RecordedProcess.init)
+        enginePath = engine.path
+        engineVersion = engine.version
+        uapiSocketPath = engine.uapiSocketPath
     }
 }

@@ -33,7 +33,7 @@ enum KernelBackend {
             guard let link = try target.netlink.link(named: plan.interface.text) else {
                 throw SystemError(call: "RTM_GETLINK", object: plan.interface.text, errno: Errno(ENODEV))
             }
-            return MadeDevice(link: link)
+            return MadeDevice(link: link, engine: nil)
         } catch {
             throw TunnelError(error, doing: "configuring the WireGuard interface \(plan.interface)")
         }

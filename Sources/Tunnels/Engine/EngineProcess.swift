@@ -54,7 +54,7 @@ struct EngineStart {
             spawn.newSession = ownSession
             spawn.networkNamespace = birthplace
             spawn.cgroupProcs = controlGroup
-            spawn.resetOutOfMemoryScore = true
+            spawn.resetInherited = true
             spawn.identityFile = identityFile
             spawn.directory = "/"
             let child = try spawn.start()

@@ -43,9 +43,14 @@ struct ConfigurationJournal: ~Copyable {
     ) throws(SystemError) {
         var journal = ConfigurationJournal(try target.duplicate())
         // Whoever wrote it may have left the offset at the end.
-        lseek(source.rawValue, 0, SEEK_SET)
+        let isFile = lseek(source.rawValue, 0, SEEK_SET) == 0
         var bytes = try source.readAll(limitBytes: limitBytes, object: "SWG_CONFIG_FD")
         defer { bytes.withUnsafeMutableBytes { if let base = $0.baseAddress { explicit_bzero(base, $0.count) } } }
+        // A socket or pipe is of somebody who tells it later, and who has ended when nothing came.
+        if bytes.isEmpty, !isFile {
+            throw SystemError(
+                call: "read", object: "SWG_CONFIG_FD", errno: Errno(ENODATA), detail: "no configuration came")
+        }
         var result: Result<Void, SystemError> = .success(())
         bytes.withUnsafeBytes { buffer in
             result = Result { () throws(SystemError) in try journal.append(buffer) }
