@@ -6,8 +6,8 @@ import Tunnels
 extension PluginCall {
     /// ADD: the tunnel as the container's only interface.
     ///
-    /// The delegate runs beside the making of the tunnel, which needs its addresses last; whatever fails, a delegate
-    /// that was begun gets its DEL and `attach` has undone itself. Runtimes send a DEL after a failed ADD, but not all.
+    /// The delegate runs beside the making of the tunnel, which needs its addresses last; whatever fails, the
+    /// delegate gets its DEL and `attach` has undone itself. Runtimes send a DEL after a failed ADD, but not all.
     /// Of two failures the container's own (its key, its file) is told before the delegate's, and that before the
     /// kernel's about the device.
     func add() throws(PluginError) -> JSONValue {

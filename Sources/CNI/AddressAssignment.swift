@@ -42,11 +42,11 @@ final class AddressAssignment: AddressSource, @unchecked Sendable {
         return PluginError.first(of: [failure] + error.undoErrors.map { PluginError(.tunnelFailed, $0) })
     }
 
-    /// DEL, after its ADD has ended: whatever became of that, no address stays taken. Nothing when it never ran.
+    /// DEL, after its ADD has ended: whatever became of that, no address stays taken. Also when it never began: an
+    /// earlier try that was killed may have left one.
     func takeBack() -> [PluginError] {
-        guard let run else { return [] }
         // Why the ADD failed is known by now, or was not the reason.
-        _ = failures { () throws(PluginError) in try run.finish() }
+        _ = failures { () throws(PluginError) in try run?.finish() }
         return failures { () throws(PluginError) in try delegate.run(.delete) }
     }
 }

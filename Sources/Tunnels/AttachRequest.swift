@@ -46,7 +46,7 @@ public struct AttachRequest: Sendable {
 
 /// Somebody who gives addresses while the tunnel is made, such as an IPAM plugin. An error of it undoes the tunnel.
 public protocol AddressSource: Sendable {
-    /// Called once, when nothing but the configuration can be refused any more; must not wait for the answer.
+    /// Called once, at the latest when all that costs nothing was looked at; must not wait for the answer.
     func begin() throws(TunnelError)
 
     /// Called once after `begin`: waits for the answer.

@@ -26,15 +26,13 @@ final class FakeTunnels: TunnelService {
     let state = Mutex(State())
 
     func attach(_ request: AttachRequest) throws(TunnelError) -> AttachReport {
+        try request.addressSource?.begin()
         if let failure = state.withLock({ $0.failure }) { throw failure }
         guard let owner = request.owner, let key = PublicKey(bytes: [UInt8](repeating: 1, count: 32)) else {
             throw TunnelError(.usage, "no owner")
         }
         var request = request
-        if let source = request.addressSource {
-            try source.begin()
-            request.addresses = try source.addresses()
-        }
+        if let source = request.addressSource { request.addresses = try source.addresses() }
         let kept = request
         let file = state.withLock { state in
             state.attached[owner.tunnelID] = kept

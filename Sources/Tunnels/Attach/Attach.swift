@@ -145,8 +145,8 @@ extension TunnelKeeper {
         let made: MadeDevice
         switch kind {
         case .kernel:
-            let plan = try decide(&journal)
             try request.addressSource?.begin()
+            let plan = try decide(&journal)
             made = try KernelBackend.make(plan, in: target, birthplace: birthplace.netlink, &journal)
             if let loopbackUndo { try journal.willDo(loopbackUndo) }
             try complete()
@@ -156,8 +156,8 @@ extension TunnelKeeper {
             made = try backend.make(
                 request.interface, in: target, birthplace: birthplace.netlink, &journal, alsoAnnounced: loopbackUndo,
                 deciding: { (journal, configure) throws(TunnelError) in
-                    try configure(decide(&journal).device)
                     try request.addressSource?.begin()
+                    try configure(decide(&journal).device)
                 },
                 meanwhile: { engine throws(TunnelError) in
                     placement = engine.placement
