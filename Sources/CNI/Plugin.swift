@@ -20,11 +20,10 @@ public enum Plugin {
             )
             return 0
         }
-        var version = SpecificationVersion.current
+        var input: [UInt8] = []
         do throws(PluginError) {
             let environment = try PluginEnvironment(variables)
-            let input = try readInput()
-            version = answerVersion(input)
+            input = try readInput()
             let call = PluginCall(
                 environment: environment, variables: variables, input: input,
                 tunnels: { TunnelKeeper(stateDirectory: $0) }, log: StandardStreams.log)
@@ -38,7 +37,7 @@ public enum Plugin {
             return 0
         } catch {
             StandardStreams.log("\(error.message)\(error.details.isEmpty ? "" : "\n\(error.details)")")
-            try? StandardStreams.answer(error.object(version).serialized)
+            try? StandardStreams.answer(error.object(answerVersion(input)).serialized)
             return 1
         }
     }
@@ -86,12 +85,13 @@ public enum Plugin {
 
 /// The environment as name and value; entries without `=` are left out.
 func environmentVariables() -> [String: String] {
-    var variables: [String: String] = [:]
+    var variables = [String: String](minimumCapacity: 64)
     guard var entry = swg_environment() else { return variables }
     while let text = entry.pointee {
         let pair = String(cString: text)
-        if let equals = pair.firstIndex(of: "=") {
-            variables[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
+        // By bytes: to find characters in fifty variables is a tenth of a millisecond.
+        if let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")) {
+            variables[String(pair[..<equals])] = String(pair[pair.utf8.index(after: equals)...])
         }
         entry += 1
     }
