@@ -106,9 +106,11 @@ extension TunnelKeeper {
     }
 
     /// A plan with the options that the tunnel was made with.
+    ///
+    /// - Parameter live: nil for a device that will be made anew.
     func plan(
         of record: TunnelRecord, from source: ConfigurationSource? = nil,
-        updating live: DeviceConfiguration = DeviceConfiguration()
+        updating live: DeviceConfiguration? = nil
     ) throws(TunnelError) -> TunnelPlan {
         guard let source = source ?? record.configurationPath.map({ .file($0) }) else {
             throw TunnelError(
@@ -124,7 +126,13 @@ extension TunnelKeeper {
         options.addresses = record.requestedAddresses?.compactMap { InterfaceAddress($0) }
         options.isForPlugin = record.owner != nil
         let loaded = try ConfigurationLoader.load(source, options)
-        return try Planner.plan(loaded, options, birthplace: try Birthplace().netlink, updating: live)
+        var plan = try Planner.plan(
+            loaded, options, birthplace: try Birthplace().netlink, updating: live ?? DeviceConfiguration())
+        if live == nil, loaded.configuration.peers.contains(where: \.isIncremental) {
+            plan.warnings.append(
+                "AllowedIPs with + and - are changes to what a live device has: this one is new and begins without any")
+        }
+        return plan
     }
 
     /// Addresses, routes and MTU: the difference between what was made and what is wanted. Each step may find itself
