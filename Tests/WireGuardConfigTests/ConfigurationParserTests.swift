@@ -178,6 +178,28 @@ func parsed(_ text: String) throws -> TunnelConfiguration {
         #expect(device.peers.map { $0.allowedIPs.map(\.description) } == [["10.192.124.0/24"], ["10.0.0.0/8"]])
     }
 
+    @Test func `A5: sections that come twice are warnings; at one place they stand in the order they were found`()
+        throws
+    {
+        let own = try #require(PrivateKey(base64: privateKeyText)).publicKey.base64
+        let peer = "[Peer]\nPublicKey = \(own)\n"
+        let twice = try TunnelConfiguration.parse(
+            "[Interface]\nPrivateKey = \(privateKeyText)\n\(peer)[Interface]\n\(peer)", file: "f")
+        #expect(
+            twice.warnings.map(\.description) == [
+                "f:4:13: PublicKey: is this interface's own key; the peer is ignored",
+                "f:5:2: [Interface]: begins a second time; both count as one",
+                "f:7:13: PublicKey: is this interface's own key; the peer is ignored",
+                "f:7:13: PublicKey: is the same as in the [Peer] of line 3; this one is set over it",
+            ])
+        let keyless = try TunnelConfiguration.parse("[Interface]\nMTU = 1400\n", file: "f")
+        #expect(
+            keyless.warnings.map(\.description) == [
+                "f:1:1: [Interface]: has no PrivateKey, PrivateKeyFile or PrivateKeyCommand: "
+                    + "without one no handshake can be made"
+            ])
+    }
+
     @Test func `A6: signed prefixes change what a live peer has`() throws {
         let tunnel = try parsed(file(peer: "AllowedIPs = +10.2.0.0/16, -10.1.0.0/16"))
         let live = DeviceConfiguration(peers: [
