@@ -77,6 +77,19 @@ struct OpenNamespaceTests {
         #expect(after.pids.isEmpty)
     }
 
+    @Test func `a socket is of the namespace that was asked for, seen from inside and from outside of it`() throws {
+        let home = try NetworkNamespace.own()
+        let other = try NetworkNamespace.createAnonymous()
+        func cookie(_ namespace: borrowing NetworkNamespace) throws(SystemError) -> UInt64 {
+            let socket = try namespace.openSocket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+            return try NetworkNamespace.cookie(ofSocket: socket.rawValue)
+        }
+        let outside = try (cookie(home), cookie(other))
+        let inside = try withNamespace(other) { () throws(SystemError) in [try cookie(home), try cookie(other)] }
+        #expect(outside.0 != outside.1)
+        #expect(inside == [outside.0, outside.1])
+    }
+
     @Test func `identity, cookie and owner tell namespaces apart and handles alike`() throws {
         let first = try NetworkNamespace.createAnonymous()
         let second = try NetworkNamespace.createAnonymous()
