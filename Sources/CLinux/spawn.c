@@ -74,17 +74,13 @@ __attribute__((noinline, noreturn)) static void run_child(const struct swg_spawn
 
     if (plan->identity_file >= 0 && record_identity(plan->identity_file) != 0) fail(channel, STEP_RECORD);
     if (plan->cgroup_procs >= 0 && write(plan->cgroup_procs, "0", 1) != 1) fail(channel, STEP_CGROUP);
-    if (plan->reset_inherited) {
+    if (plan->reset_oom_score) {
         int adjust = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
         if (adjust >= 0) {
             ssize_t written = write(adjust, "0", 1);
             (void)written;
             close(adjust);
         }
-        // A daemon with an inherited real-time priority keeps the kernel's own threads from running.
-        int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
-        struct sched_param none_of_it = {0};
-        if (policy == SCHED_FIFO || policy == SCHED_RR) sched_setscheduler(0, SCHED_OTHER, &none_of_it);
     }
     if (plan->network_namespace >= 0 && setns(plan->network_namespace, CLONE_NEWNET) != 0) fail(channel, STEP_NAMESPACE);
     if (plan->new_session && setsid() < 0) fail(channel, STEP_SESSION);

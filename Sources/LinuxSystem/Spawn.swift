@@ -25,9 +25,7 @@ public struct Spawn {
     public var cgroupProcs: Int32?
     public var identity: (uid: uid_t, gid: gid_t)?
     public var parentDeathSignal: Int32 = 0
-    /// For daemons: an oom_score_adj of 0, and no real-time priority, with which they would keep the kernel's own threads
-    /// from running.
-    public var resetInherited = false
+    public var resetOutOfMemoryScore = false
     public var directory: String?
     /// An open file into which the child writes its own line of /proc/self/stat before anything else: whoever
     /// cleans up after a parent that died finds the child by it (`ProcessIdentity(statLine:bootID:)`).
@@ -60,7 +58,7 @@ public struct Spawn {
         }
         plan.parent_death_signal = parentDeathSignal
         plan.identity_file = identityFile ?? -1
-        plan.reset_inherited = resetInherited ? 1 : 0
+        plan.reset_oom_score = resetOutOfMemoryScore ? 1 : 0
         var path = ""
         switch executable {
         case .path(let text): path = text

@@ -37,6 +37,19 @@ struct JournalTests {
         #expect(kept.journal.undo == [steps[0], steps[2]])
     }
 
+    @Test func `P4: a key that is taken beside other mutations is free again last`() throws {
+        var journal = try writer()
+        try journal.willDo(.removeDirectory("/a"))
+        let lease = UndoStep.releaseLease("00", remember: true)
+        try journal.willDoUntilTheEnd(lease)
+        try journal.willDoUntilTheEnd(lease)
+        try journal.willDo(.removeDirectory("/b"))
+        let steps = [lease, .removeDirectory("/a"), .removeDirectory("/b")]
+        #expect(try JournalWriter.open(journal.path)?.journal.undo == steps)
+        try journal.didNotHappen(lease)
+        #expect(try JournalWriter.open(journal.path)?.journal.undo == Array(steps.dropFirst()))
+    }
+
     @Test func `a mutation that did not happen is taken back, one that is known better is amended`() throws {
         var journal = try writer()
         try journal.willDo([.removeDirectory("/a"), .deleteNamespace("blue")])

@@ -213,7 +213,7 @@ struct swg_spawn_plan {
     uid_t uid;
     gid_t gid;
     int parent_death_signal;     ///< 0 = none
-    int reset_inherited;         ///< oom_score_adj 0, no real-time scheduling (failures ignored)
+    int reset_oom_score;         ///< write 0 to oom_score_adj (failure ignored)
     int identity_file;           ///< gets the child's line of /proc/self/stat before anything else happens, or -1
     const char *directory;       ///< chdir, or NULL
 };

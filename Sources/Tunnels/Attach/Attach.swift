@@ -91,11 +91,6 @@ extension TunnelKeeper {
         var report = AttachReport(id, request, tunnel.plan, choice, namespacePath: target.reference.path)
         report.engine = tunnel.record.engineProcess
         report.uapiSocketPath = tunnel.record.uapiSocketPath
-        if let placement = tunnel.placement {
-            trace("engine \(placement)")
-            // Whoever wonders later why a tunnel went with its runtime has only the log.
-            if let owner = request.owner { note("engine \(placement)", tunnel: id, owner: owner) }
-        }
         if let seconds = request.waitSeconds {
             report.handshakeSeconds = try waitForHandshake(
                 of: tunnel.record, tunnel.plan, inside: target, seconds: seconds)
@@ -124,7 +119,6 @@ extension TunnelKeeper {
     ) throws(TunnelError) -> MadeTunnel {
         let loopbackUndo = try target.loopbackUndo()
         var decided: (plan: TunnelPlan, record: TunnelRecord)?
-        var placement: String?
         func decide(_ journal: inout JournalWriter) throws(TunnelError) -> TunnelPlan {
             let plan = try planning(&journal)
             let record = TunnelRecord(id, request, plan, kind, target.reference, birthplace)
@@ -160,13 +154,17 @@ extension TunnelKeeper {
                     try configure(decide(&journal).device)
                 },
                 meanwhile: { engine throws(TunnelError) in
-                    placement = engine.placement
+                    if let placement = engine.placement {
+                        trace("engine \(placement)")
+                        // Whoever wonders later why a tunnel went with its runtime has only the log.
+                        if let owner = request.owner { note("engine \(placement)", tunnel: id, owner: owner) }
+                    }
                     decided?.record.follow(engine)
                     try complete()
                 })
         }
         guard let decided else { preconditionFailure("a device without a plan") }
-        return MadeTunnel(made: made, plan: decided.plan, record: decided.record, placement: placement)
+        return MadeTunnel(made: made, plan: decided.plan, record: decided.record)
     }
 
     /// `DNS=`: to /etc/netns for a named namespace; a runtime's container gets its own from the runtime.
@@ -191,7 +189,6 @@ private struct MadeTunnel: ~Copyable {
     let made: MadeDevice
     var plan: TunnelPlan
     let record: TunnelRecord
-    let placement: String?
 }
 
 /// The namespace that the caller is in: where UDP sockets are born, names are resolved and marks count.
@@ -203,7 +200,7 @@ struct Birthplace {
     init() throws(TunnelError) {
         do {
             netlink = try RouteNetlink()
-            reference = NamespaceReference(try NetworkNamespace.own(), path: nil)
+            reference = try NamespaceReference.own()
             bootID = try ProcessIdentity.currentBootID()
         } catch {
             throw TunnelError(.system, "looking at the network namespace here: \(error)")

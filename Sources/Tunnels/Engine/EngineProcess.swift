@@ -54,7 +54,7 @@ struct EngineStart {
             spawn.newSession = ownSession
             spawn.networkNamespace = birthplace
             spawn.cgroupProcs = controlGroup
-            spawn.resetInherited = true
+            spawn.resetOutOfMemoryScore = true
             spawn.identityFile = identityFile
             spawn.directory = "/"
             let child = try spawn.start()

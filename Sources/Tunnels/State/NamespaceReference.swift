@@ -24,12 +24,29 @@ struct NamespaceReference: Codable, Hashable, Sendable {
         _ namespace: borrowing NetworkNamespace, path: String? = nil, name: String? = nil,
         process: ProcessIdentity? = nil
     ) {
+        self.init(namespace, cookie: try? namespace.cookie())
         self.path = path
         self.name = name
         self.process = process.map(RecordedProcess.init)
+    }
+
+    private init(_ namespace: borrowing NetworkNamespace, cookie: UInt64?) {
         device = namespace.identity.device
         inode = namespace.identity.inode
-        cookie = try? namespace.cookie()
+        self.cookie = cookie
+    }
+
+    /// The calling thread's own, which needs no thread to be asked.
+    static func own() throws(NamespaceError) -> NamespaceReference {
+        let namespace = try NetworkNamespace.own()
+        var cookie: UInt64?
+        do throws(SystemError) {
+            let socket = try UnixSocket.open()
+            cookie = try NetworkNamespace.cookie(ofSocket: socket.rawValue)
+        } catch {
+            // As without the question (Linux before 5.14).
+        }
+        return NamespaceReference(namespace, cookie: cookie)
     }
 
     /// Opens exactly this namespace, by its file, by its process, or by any process that is in it; nil when it

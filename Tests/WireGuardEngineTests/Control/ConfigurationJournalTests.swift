@@ -177,6 +177,41 @@ import Testing
         let all = try file.replayed()
         #expect(all == ["set=1\nlisten_port=1\n\n"])
     }
+
+    @Test func `SWG_CONFIG_FD: a socket is read to its end; when that comes at once its holder has died`() throws {
+        let file = try File()
+        let told = try UnixSocket.makePair()
+        for piece in ["set=1\nlisten", "_port=2\n\n"] {
+            try Array(piece.utf8).withUnsafeBytes { (bytes) throws(SystemError) in
+                try UnixSocket.sendAll(bytes, on: told.ours, milliseconds: 1000, object: "test")
+            }
+        }
+        shutdown(told.ours.rawValue, Int32(SHUT_WR.rawValue))
+        try ConfigurationJournal.copyFirstRequest(from: told.theirs.duplicate(), to: file.descriptor)
+        let all = try file.replayed()
+        #expect(all == ["set=1\nlisten_port=2\n\n"])
+
+        let silent = try UnixSocket.makePair()
+        shutdown(silent.ours.rawValue, Int32(SHUT_WR.rawValue))
+        let source = try silent.theirs.duplicate()
+        #expect(
+            throws: SystemError(
+                call: "read", object: "SWG_CONFIG_FD", errno: Errno(ENODATA), detail: "no configuration came")
+        ) {
+            try ConfigurationJournal.copyFirstRequest(from: source, to: file.descriptor)
+        }
+    }
+
+    @Test func `a configuration for an engine that has ended is an error and no signal`() throws {
+        let pair = try UnixSocket.makePair()
+        let ours = pair.takeOurs()
+        let error = #expect(throws: SystemError.self) {
+            try Array("set=1\n".utf8).withUnsafeBytes { (bytes) throws(SystemError) in
+                try UnixSocket.sendAll(bytes, on: ours, milliseconds: 1000, object: "test")
+            }
+        }
+        #expect(error?.errno == Errno(EPIPE))
+    }
 }
 
 extension ConfigurationJournal {
