@@ -56,12 +56,10 @@ enum Worker {
         } else {
             layout = try TunDevice.adopt(FileDescriptor.duplicating(tunNumber)).layout()
         }
-        let virtioBytes = layout.headerBytes
-        guard virtioBytes <= 16 else {
-            throw SystemError(call: "TUNGETVNETHDRSZ", object: "\(virtioBytes) bytes", errno: Errno(EINVAL))
+        guard layout.headerBytes <= 16 else {
+            throw SystemError(call: "TUNGETVNETHDRSZ", object: "\(layout.headerBytes) bytes", errno: Errno(EINVAL))
         }
         let stateBytes = SharedState.headerBytes + SurvivorTable.byteCount(rows: Monitor.peerCapacity)
-        let offloads = layout.offloads
         let shared = try SharedState(Handed.state.rawValue, byteCount: stateBytes)
         let monitor = MonitorClient(DescriptorChannel(owning: FileDescriptor(owning: Handed.channel.rawValue)))
         let device = Device(survivors: SurvivorTable(memory: shared.rows), random: .system, timestampFloor: .zero)
@@ -71,34 +69,14 @@ enum Worker {
         let placeholder = try EventCounter()
         let (ipv4, ipv6) = try SocketPlaces.reserve(placeholder)
         let wakeControl = try EventCounter()
-        let wakeControlNumber = wakeControl.descriptor.rawValue
-        let transmitResources = try TransmitLoop.Resources(
-            tun: tunNumber, sender: DatagramSender(ipv4: ipv4, ipv6: ipv6))
-        let receiveResources = try ReceiveLoop.Resources()
-        let wakeTransmit = transmitResources.wakeNumber
-        let places = SocketPlaces(
-            ipv4: ipv4, ipv6: ipv6, placeholder: placeholder, receivePoll: receiveResources.pollNumber)
-
-        let mayPoll = BusyPolling.hasSeveralProcessors
-        // What the threads need lives as long as the process.
-        let transmit = UnsafeMutablePointer<TransmitLoop>.allocate(capacity: 1)
-        transmit.initialize(
-            to: TransmitLoop(
-                tun: tunNumber, virtioBytes: virtioBytes, device: device.record, resources: transmitResources,
-                wakeControl: wakeControlNumber, jitterSeed: RandomSource.system.nextUInt64(), mayPoll: mayPoll,
-                onTunGone: endWithoutTun))
-        let receive = UnsafeMutablePointer<ReceiveLoop>.allocate(capacity: 1)
-        let writer = SegmentCoalescer(
-            sink: TunSink(tun: tunNumber, virtioBytes: virtioBytes), joinsTCP: offloads.contains(.tcp),
-            joinsUDP: offloads.contains(.udp))
-        receive.initialize(
-            to: ReceiveLoop(
-                ipv4: ipv4, ipv6: ipv6, writer: writer, device: device.record, facts: shared.facts,
-                resources: receiveResources, wakeControl: wakeControlNumber, wakeTransmit: wakeTransmit,
-                mayPoll: mayPoll, onTunGone: endWithoutTun))
+        let loops = try PacketLoops(
+            device: device.record, facts: shared.facts, tun: tunNumber, layout: layout, ipv4: ipv4, ipv6: ipv6,
+            wakeControl: wakeControl.descriptor.rawValue, jitterSeed: RandomSource.system.nextUInt64(),
+            mayPoll: BusyPolling.hasSeveralProcessors, onTunGone: endWithoutTun)
+        let places = SocketPlaces(ipv4: ipv4, ipv6: ipv6, placeholder: placeholder, receivePoll: loops.receivePoll)
 
         let control = try ControlLoop(
-            device: device, monitor: monitor, places: places, wake: wakeControl, wakeTransmit: wakeTransmit,
+            device: device, monitor: monitor, places: places, wake: wakeControl, wakeTransmit: loops.wakeTransmit,
             listener: Handed.listener.rawValue, shared: shared,
             journal: ConfigurationJournal(FileDescriptor(owning: Handed.configuration.rawValue)), boot: boot, log: log)
         if let refusal = control.restore() ?? control.takeFirstPort() {
@@ -107,17 +85,9 @@ enum Worker {
         }
         control.finishRestore()
         warn(log)
-        let transmitAddress = UInt(bitPattern: transmit)
-        try WorkerThread.start("swg-tx") {
+        try loops.start {
             TimeSlice.request(nanoseconds: WorkerThread.turnNanoseconds)
             Confine.thread(filter)
-            UnsafeMutablePointer<TransmitLoop>(bitPattern: transmitAddress)?.pointee.run()
-        }
-        let receiveAddress = UInt(bitPattern: receive)
-        try WorkerThread.start("swg-rx") {
-            TimeSlice.request(nanoseconds: WorkerThread.turnNanoseconds)
-            Confine.thread(filter)
-            UnsafeMutablePointer<ReceiveLoop>(bitPattern: receiveAddress)?.pointee.run()
         }
         // Handshakes give way to packets.
         setpriority(PRIO_PROCESS, 0, 5)

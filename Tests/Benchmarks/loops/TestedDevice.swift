@@ -35,40 +35,18 @@ final class TestedDevice {
         shared = try SharedState(state.rawValue, byteCount: SharedState.headerBytes)
         wake = try EventCounter()
         sender = DatagramSender(ipv4: sockets.ipv4, ipv6: sockets.ipv6)
-        let offloads = tun.enableOffloads()
-        let virtioBytes = try tun.vnetHeaderBytes()
-        let number = tun.descriptor.rawValue
-
-        let transmitResources = try TransmitLoop.Resources(
-            tun: number, sender: DatagramSender(ipv4: sockets.ipv4, ipv6: sockets.ipv6))
-        wakeTransmit = transmitResources.wakeNumber
-        let transmit = UnsafeMutablePointer<TransmitLoop>.allocate(capacity: 1)
-        transmit.initialize(
-            to: TransmitLoop(
-                tun: number, virtioBytes: virtioBytes, device: device.record, resources: transmitResources,
-                wakeControl: wake.descriptor.rawValue, jitterSeed: 1, onTunGone: { _exit(3) }))
-
-        let receiveResources = try ReceiveLoop.Resources()
+        let loops = try PacketLoops(
+            device: device.record, facts: shared.facts, tun: tun.descriptor.rawValue, layout: tun.layout(),
+            ipv4: sockets.ipv4, ipv6: sockets.ipv6, wakeControl: wake.descriptor.rawValue, jitterSeed: 1,
+            onTunGone: { _exit(3) })
+        wakeTransmit = loops.wakeTransmit
         var event = epoll_event()
         event.events = EPOLLIN.rawValue
         for (token, socket) in [(SocketPlaces.Token.ipv4, sockets.ipv4), (.ipv6, sockets.ipv6)] where socket >= 0 {
             event.data.u64 = token.rawValue
-            _ = epoll_ctl(receiveResources.pollNumber, EPOLL_CTL_ADD, socket, &event)
+            _ = epoll_ctl(loops.receivePoll, EPOLL_CTL_ADD, socket, &event)
         }
-        let writer = SegmentCoalescer(
-            sink: TunSink(tun: number, virtioBytes: virtioBytes), joinsTCP: offloads.contains(.tcp),
-            joinsUDP: offloads.contains(.udp))
-        let receive = UnsafeMutablePointer<ReceiveLoop>.allocate(capacity: 1)
-        receive.initialize(
-            to: ReceiveLoop(
-                ipv4: sockets.ipv4, ipv6: sockets.ipv6, writer: writer, device: device.record, facts: shared.facts,
-                resources: receiveResources, wakeControl: wake.descriptor.rawValue, wakeTransmit: wakeTransmit,
-                onTunGone: { _exit(3) }))
-
-        let transmitAddress = UInt(bitPattern: transmit)
-        try WorkerThread.start("tx") { UnsafeMutablePointer<TransmitLoop>(bitPattern: transmitAddress)?.pointee.run() }
-        let receiveAddress = UInt(bitPattern: receive)
-        try WorkerThread.start("rx") { UnsafeMutablePointer<ReceiveLoop>(bitPattern: receiveAddress)?.pointee.run() }
+        try loops.start()
     }
 
     /// One peer on this machine, for everything.

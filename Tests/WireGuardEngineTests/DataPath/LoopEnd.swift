@@ -42,30 +42,16 @@ final class LoopEnd {
             try SharedState.create(byteCount: SharedState.headerBytes).release(), byteCount: SharedState.headerBytes)
         wake = try EventCounter()
         sender = DatagramSender(ipv4: sockets.ipv4, ipv6: sockets.ipv6)
-        let transmitResources = try TransmitLoop.Resources(
-            tun: inside, sender: DatagramSender(ipv4: sockets.ipv4, ipv6: sockets.ipv6))
-        wakeTransmit = transmitResources.wakeNumber
-        let transmit = UnsafeMutablePointer<TransmitLoop>.allocate(capacity: 1)
-        transmit.initialize(
-            to: TransmitLoop(
-                tun: inside, virtioBytes: virtioBytes, device: device.record, resources: transmitResources,
-                wakeControl: wake.descriptor.rawValue, jitterSeed: 1, onTunGone: {}))
-        let receiveResources = try ReceiveLoop.Resources()
-        receivePoll = receiveResources.pollNumber
-        let receive = UnsafeMutablePointer<ReceiveLoop>.allocate(capacity: 1)
-        let writer = SegmentCoalescer(
-            sink: TunSink(tun: inside, virtioBytes: virtioBytes), joinsTCP: true, joinsUDP: true)
-        receive.initialize(
-            to: ReceiveLoop(
-                ipv4: sockets.ipv4, ipv6: sockets.ipv6, writer: writer, device: device.record, facts: shared.facts,
-                resources: receiveResources, wakeControl: wake.descriptor.rawValue, wakeTransmit: wakeTransmit,
-                onTunGone: {}))
+        let loops = try PacketLoops(
+            device: device.record, facts: shared.facts, tun: inside,
+            layout: TunDevice.Layout(headerBytes: virtioBytes, offloads: [.tcp, .udp]), ipv4: sockets.ipv4,
+            ipv6: sockets.ipv6, wakeControl: wake.descriptor.rawValue, jitterSeed: 1, onTunGone: {})
+        wakeTransmit = loops.wakeTransmit
+        receivePoll = loops.receivePoll
         resumeReceiving()
         // The threads never end, so neither does what they use.
         _ = Unmanaged.passRetained(self)
-        let addresses = (UInt(bitPattern: transmit), UInt(bitPattern: receive))
-        try WorkerThread.start("tx") { UnsafeMutablePointer<TransmitLoop>(bitPattern: addresses.0)?.pointee.run() }
-        try WorkerThread.start("rx") { UnsafeMutablePointer<ReceiveLoop>(bitPattern: addresses.1)?.pointee.run() }
+        try loops.start()
     }
 
     var address: Endpoint { Endpoint(address: .v4(IPv4Address(rawValue: 0x7f00_0001)), port: sockets.port) }

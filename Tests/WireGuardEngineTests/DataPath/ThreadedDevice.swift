@@ -45,33 +45,14 @@ final class ThreadedDevice: @unchecked Sendable {
         let placeholder = try EventCounter()
         let (ipv4, ipv6) = try SocketPlaces.reserve(placeholder)
         wake = try EventCounter()
-        let transmitResources = try TransmitLoop.Resources(tun: tun, sender: DatagramSender(ipv4: ipv4, ipv6: ipv6))
-        let receiveResources = try ReceiveLoop.Resources()
-        wakeTransmit = transmitResources.wakeNumber
-        places = SocketPlaces(
-            ipv4: ipv4, ipv6: ipv6, placeholder: placeholder, receivePoll: receiveResources.pollNumber)
+        let loops = try PacketLoops(
+            device: device.record, facts: facts, tun: tun, layout: TunDevice.Layout(headerBytes: 0, offloads: []),
+            ipv4: ipv4, ipv6: ipv6, wakeControl: wake.descriptor.rawValue, jitterSeed: 1, onTunGone: {})
+        wakeTransmit = loops.wakeTransmit
+        places = SocketPlaces(ipv4: ipv4, ipv6: ipv6, placeholder: placeholder, receivePoll: loops.receivePoll)
         sender = DatagramSender(ipv4: ipv4, ipv6: ipv6)
-        let transmit = UnsafeMutablePointer<TransmitLoop>.allocate(capacity: 1)
-        transmit.initialize(
-            to: TransmitLoop(
-                tun: tun, virtioBytes: 0, device: device.record, resources: transmitResources,
-                wakeControl: wake.descriptor.rawValue, jitterSeed: 1, onTunGone: {}))
-        let receive = UnsafeMutablePointer<ReceiveLoop>.allocate(capacity: 1)
-        receive.initialize(
-            to: ReceiveLoop(
-                ipv4: ipv4, ipv6: ipv6,
-                writer: SegmentCoalescer(sink: TunSink(tun: tun, virtioBytes: 0), joinsTCP: false, joinsUDP: false),
-                device: device.record, facts: facts, resources: receiveResources,
-                wakeControl: wake.descriptor.rawValue, wakeTransmit: wakeTransmit, onTunGone: {}))
         try openSockets(port: 0)
-        let transmitAddress = UInt(bitPattern: transmit)
-        let receiveAddress = UInt(bitPattern: receive)
-        try WorkerThread.start("test-tx") {
-            UnsafeMutablePointer<TransmitLoop>(bitPattern: transmitAddress)!.pointee.run()
-        }
-        try WorkerThread.start("test-rx") {
-            UnsafeMutablePointer<ReceiveLoop>(bitPattern: receiveAddress)!.pointee.run()
-        }
+        try loops.start()
         try WorkerThread.start("test-control") { self.control() }
     }
 
