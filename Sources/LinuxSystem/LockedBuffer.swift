@@ -1,20 +1,17 @@
 import Glibc
 
-/// Memory for bytes that may hold keys on their way to or from the kernel: page-aligned, locked as far as
-/// RLIMIT_MEMLOCK allows, left out of core dumps, empty in a forked child, wiped at the end (promise P3).
+/// Memory for bytes that may hold keys on their way to or from the kernel: `LockedMemory`, wiped at the end (promise P3).
 public struct LockedBuffer: ~Copyable, @unchecked Sendable {
     public let bytes: UnsafeMutableRawBufferPointer
 
     /// Zeroed.
     public init(byteCount: Int) {
-        let size = (max(byteCount, 1) + 4095) & ~4095
-        guard let memory = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-            memory != MAP_FAILED
-        else { fatalError("no memory for \(byteCount) bytes") }
-        _ = mlock(memory, size)
-        madvise(memory, size, MADV_DONTDUMP)
-        madvise(memory, size, MADV_WIPEONFORK)
+        let memory = LockedMemory.map(byteCount: LockedBuffer.mappedBytes(byteCount))
         bytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
+    }
+
+    private static func mappedBytes(_ byteCount: Int) -> Int {
+        (max(byteCount, 1) + LockedMemory.pageBytes - 1) / LockedMemory.pageBytes * LockedMemory.pageBytes
     }
 
     public borrowing func wipe() {
@@ -24,6 +21,6 @@ public struct LockedBuffer: ~Copyable, @unchecked Sendable {
     deinit {
         guard let base = bytes.baseAddress else { return }
         explicit_bzero(base, bytes.count)
-        munmap(base, (max(bytes.count, 1) + 4095) & ~4095)
+        munmap(base, LockedBuffer.mappedBytes(bytes.count))
     }
 }

@@ -1,4 +1,5 @@
 import CSodium
+import LinuxSystem
 
 /// The train cipher from libsodium's primitives.
 ///

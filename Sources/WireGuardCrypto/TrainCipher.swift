@@ -1,6 +1,7 @@
 import CSodium
 import CTrainCipher
 import Glibc
+import LinuxSystem
 
 /// ChaCha20-Poly1305 for trains of data packets: one key, a counter each, no additional data (checklist N5).
 ///

@@ -25,7 +25,7 @@ extension Device {
         case .remove: setPrivateKey(nil)
         case nil: break
         }
-        for peer in change.peers { try apply(peer, at: now) }
+        for peer in change.peers { try apply(peer) }
     }
 
     /// The sockets are new: no cached source address holds (checklist D8, A6).
@@ -66,7 +66,7 @@ extension Device {
         }
     }
 
-    private func apply(_ change: PeerChange, at now: Moment) throws(DeviceError) {
+    private func apply(_ change: PeerChange) throws(DeviceError) {
         guard let peer = try peer(for: change) else { return }
         if change.remove {
             peers.removeAll { $0 == peer }

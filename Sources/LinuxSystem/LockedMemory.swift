@@ -3,13 +3,13 @@ import Synchronization
 
 /// Page-aligned memory for secrets: locked where RLIMIT_MEMLOCK allows, left out of core dumps, empty in a
 /// forked child (checklist N12).
-enum LockedMemory {
-    static let pageBytes = 4096
+public enum LockedMemory {
+    public static let pageBytes = 4096
 
     fileprivate static let isRefused = Atomic<Bool>(false)
 
-    /// Zeroed. A refused lock is noted in `keyMemoryIsLocked`, not a failure (promise P3).
-    static func map(byteCount: Int) -> UnsafeMutableRawPointer {
+    /// Zeroed; a multiple of `pageBytes`. A refused lock is noted in `keyMemoryIsLocked`, not a failure (promise P3).
+    public static func map(byteCount: Int) -> UnsafeMutableRawPointer {
         let protection = PROT_READ | PROT_WRITE
         guard let start = mmap(nil, byteCount, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), start != MAP_FAILED
         else { fatalError("no memory for keys") }
