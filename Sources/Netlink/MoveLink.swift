@@ -32,11 +32,15 @@ extension RouteNetlink {
     }
 
     /// As by index, for an interface that was just looked up.
+    ///
+    /// - Parameter namesThere: what interfaces of the target were called a moment ago; nil asks.
     public func moveLink(
-        _ link: Link, to target: RouteNetlink, targetNamespace: Int32, homeNamespace: Int32, newName: String
+        _ link: Link, to target: RouteNetlink, targetNamespace: Int32, homeNamespace: Int32, newName: String,
+        namesThere: Set<String>? = nil
     ) throws(SystemError) -> Link {
         // Asked first, so that nearly every clash is found before anything moves.
-        for name in Set([newName, link.name]) where try target.link(named: name) != nil {
+        for name in Set([newName, link.name])
+        where try target.has(name, among: namesThere) {
             throw SystemError(
                 call: "RTM_NEWLINK move", object: "\(link.name) to \(newName)", errno: Errno(EEXIST),
                 detail: "the target namespace has an interface named \(name) already")
@@ -52,6 +56,11 @@ extension RouteNetlink {
                 detail: "the interface moved and vanished: the target namespace is going away")
         }
         return moved
+    }
+
+    private func has(_ name: String, among names: Set<String>?) throws(SystemError) -> Bool {
+        if let names { return names.contains(name) }
+        return try link(named: name) != nil
     }
 
     /// Undoes a half-made move; returns the error to throw.

@@ -60,7 +60,7 @@ extension TunnelKeeper {
         _ id: TunnelID, _ request: AttachRequest, _ ready: TunnelPlan?, _ existing: TargetNetwork?,
         _ birthplace: Birthplace, _ choice: (kind: BackendKind, reason: String?), _ program: String
     ) throws(TunnelError) -> AttachReport {
-        var journal = try JournalWriter(Journal(id: id, bootID: birthplace.bootID), path: state.journal(of: id))
+        var journal = JournalWriter.beginning(Journal(id: id, bootID: birthplace.bootID), path: state.journal(of: id))
         let keys = interfaceKeys(birthplace)
         var leased: TunnelPlan?
         let target: TargetNetwork
@@ -200,7 +200,7 @@ struct Birthplace {
     init() throws(TunnelError) {
         do {
             netlink = try RouteNetlink()
-            reference = try NamespaceReference.own()
+            reference = NamespaceReference(try NetworkNamespace.own())
             bootID = try ProcessIdentity.currentBootID()
         } catch {
             throw TunnelError(.system, "looking at the network namespace here: \(error)")

@@ -11,14 +11,32 @@ final class TargetNetwork {
     let namespace: NetworkNamespace
     let reference: NamespaceReference
     let netlink: RouteNetlink
+    /// What interfaces were called when `verifyIsEmpty` looked; nil before that.
+    private(set) var namesSeen: Set<String>?
 
-    init(_ namespace: consuming NetworkNamespace, _ reference: NamespaceReference) throws(TunnelError) {
+    convenience init(_ namespace: consuming NetworkNamespace, _ reference: NamespaceReference) throws(TunnelError) {
+        try self.init(namespace) { _, _ in reference }
+    }
+
+    /// Enters the namespace once, for the routing socket and for the reference's cookie.
+    convenience init(
+        _ namespace: consuming NetworkNamespace, path: String?, name: String?, process: ProcessIdentity? = nil
+    ) throws(TunnelError) {
+        try self.init(namespace) { namespace, socket in
+            NamespaceReference(namespace, path: path, name: name, process: process, socket: socket)
+        }
+    }
+
+    private init(
+        _ namespace: consuming NetworkNamespace, _ refer: (borrowing NetworkNamespace, Int32) -> NamespaceReference
+    ) throws(TunnelError) {
         do throws(SystemError) {
-            netlink = try namespace.routeNetlink()
+            let socket = try namespace.openRouteSocket()
+            reference = refer(namespace, socket.rawValue)
+            netlink = try RouteNetlink(owning: socket)
         } catch {
             throw TunnelError(error, doing: "opening a routing socket in \(namespace.label)")
         }
-        self.reference = reference
         self.namespace = namespace
     }
 
@@ -30,6 +48,7 @@ final class TargetNetwork {
         } catch {
             throw TunnelError(error, doing: "listing the interfaces of \(namespace.label)")
         }
+        namesSeen = Set(links.map(\.name))
         if links.contains(where: { $0.name == interface.text }) {
             throw TunnelError(
                 .interfaceExists, "\(namespace.label) has an interface named \(interface) already",

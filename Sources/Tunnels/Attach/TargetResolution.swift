@@ -35,8 +35,7 @@ extension TunnelKeeper {
         } catch {
             throw TunnelError(error)
         }
-        let reference = NamespaceReference(namespace, path: path, name: name, process: process)
-        return try TargetNetwork(namespace, reference)
+        return try TargetNetwork(namespace, path: path, name: name, process: process)
     }
 
     /// A pid is not a name: it may be another's by the time we open it. So the namespace is opened, and then the

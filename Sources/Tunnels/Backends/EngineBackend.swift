@@ -146,7 +146,7 @@ struct EngineBackend {
             return .success(
                 try birthplace.moveLink(
                     link, to: target.netlink, targetNamespace: target.namespace.descriptor.rawValue,
-                    homeNamespace: home.rawValue, newName: interface.text))
+                    homeNamespace: home.rawValue, newName: interface.text, namesThere: target.namesSeen))
         } catch {
             return .failure(error)
         }

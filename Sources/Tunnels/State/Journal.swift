@@ -55,6 +55,12 @@ struct JournalWriter {
         self.path = path
     }
 
+    /// Of a tunnel's directory that is new: written with the first announcement. Until then there is nothing to undo,
+    /// and a directory without a journal says just that.
+    static func beginning(_ journal: Journal, path: String) -> JournalWriter {
+        JournalWriter(existing: journal, path: path)
+    }
+
     /// Nil when there is none: a tunnel's directory without journal holds nothing to undo.
     static func open(_ path: String) throws(TunnelError) -> JournalWriter? {
         try StateFile.read(Journal.self, from: path).map { JournalWriter(existing: $0, path: path) }

@@ -20,33 +20,21 @@ struct NamespaceReference: Codable, Hashable, Sendable {
 
     var identity: FileIdentity { FileIdentity(device: device, inode: inode) }
 
+    /// - Parameter socket: one that was opened in it and knows the cookie; without it another is opened there.
     init(
         _ namespace: borrowing NetworkNamespace, path: String? = nil, name: String? = nil,
-        process: ProcessIdentity? = nil
+        process: ProcessIdentity? = nil, socket: Int32? = nil
     ) {
-        self.init(namespace, cookie: try? namespace.cookie())
         self.path = path
         self.name = name
         self.process = process.map(RecordedProcess.init)
-    }
-
-    private init(_ namespace: borrowing NetworkNamespace, cookie: UInt64?) {
         device = namespace.identity.device
         inode = namespace.identity.inode
-        self.cookie = cookie
-    }
-
-    /// The calling thread's own, which needs no thread to be asked.
-    static func own() throws(NamespaceError) -> NamespaceReference {
-        let namespace = try NetworkNamespace.own()
-        var cookie: UInt64?
-        do throws(SystemError) {
-            let socket = try UnixSocket.open()
-            cookie = try NetworkNamespace.cookie(ofSocket: socket.rawValue)
-        } catch {
-            // As without the question (Linux before 5.14).
+        if let socket {
+            cookie = try? NetworkNamespace.cookie(ofSocket: socket)
+        } else {
+            cookie = try? namespace.cookie()
         }
-        return NamespaceReference(namespace, cookie: cookie)
     }
 
     /// Opens exactly this namespace, by its file, by its process, or by any process that is in it; nil when it
