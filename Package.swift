@@ -50,10 +50,12 @@ let sources: [Target] = [
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
     .systemLibrary(name: "CCap", providers: [.apt(["libcap-dev"])]),
     .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(name: "CJansson", providers: [.apt(["libjansson-dev"])]),
     .target(name: "CTrainCipher", cSettings: gnu),
 
     library("LinuxSystem", ["CLinux"]),
     library("IPAddressing"),
+    library("JSON", ["CJansson"]),
     library("WireGuardCrypto", ["LinuxSystem", "CSodium", "CTrainCipher"]),
     library("WireGuardModel", ["IPAddressing", "LinuxSystem", "WireGuardCrypto"]),
     library("WireGuardConfig", ["WireGuardModel"]),
@@ -62,12 +64,12 @@ let sources: [Target] = [
     library("Netlink", ["LinuxSystem", "WireGuardModel", "CMnl"]),
     library("Confinement", ["LinuxSystem", "CCap", "CSeccomp"]),
     library("WireGuardEngine", ["WireGuardModel", "WireGuardUAPI", "Confinement"], settings: interleaved),
-    library("Tunnels", ["Namespaces", "Netlink", "WireGuardConfig", "WireGuardUAPI", "Confinement"]),
-    library("Commands", ["Tunnels", "WireGuardConfig"]),
-    library("PluginSupport", ["Tunnels", "WireGuardConfig"]),
+    library("Tunnels", ["Namespaces", "Netlink", "WireGuardConfig", "WireGuardUAPI", "Confinement", "JSON"]),
+    library("Commands", ["Tunnels", "WireGuardConfig", "JSON"]),
+    library("PluginSupport", ["Tunnels", "WireGuardConfig", "JSON"]),
     // Tunnels by name: SwiftPM rebuilds a target when what it names has changed, not what that one names.
-    library("CNI", ["PluginSupport", "Tunnels"]),
-    library("Netavark", ["PluginSupport", "Tunnels"]),
+    library("CNI", ["PluginSupport", "Tunnels", "JSON"]),
+    library("Netavark", ["PluginSupport", "Tunnels", "JSON"]),
 
     program("swg-ns", ["Commands"], exclude: ["swg-ns.8"]),
     program("swg-cni", ["CNI"]),
@@ -90,6 +92,7 @@ let wireGuardSupport: Target.Dependency = "WireGuardTestSupport"
 let testTargets: [Target] = [
     tests("LinuxSystem"),
     tests("IPAddressing"),
+    tests("JSON"),
     tests("WireGuardCrypto", ["CSodium", "CTrainCipher"]),
     tests("WireGuardModel", [wireGuardSupport]),
     tests("WireGuardConfig", [wireGuardSupport]),
@@ -98,11 +101,11 @@ let testTargets: [Target] = [
     tests("Netlink", ["Namespaces"]),
     tests("Confinement", ["CLinux", "LinuxSystem"]),
     tests("WireGuardEngine", [wireGuardSupport, "CCoroutine"]),
-    tests("Tunnels"),
-    tests("Commands", ["Tunnels"]),
-    tests("PluginSupport"),
-    tests("CNI"),
-    tests("Netavark"),
+    tests("Tunnels", ["JSON"]),
+    tests("Commands", ["Tunnels", "JSON"]),
+    tests("PluginSupport", ["JSON"]),
+    tests("CNI", ["JSON"]),
+    tests("Netavark", ["JSON"]),
 ]
 
 // SWG_FUZZ=1 swift build -c release --sanitize=fuzzer --product UAPIFuzz … builds programs for libFuzzer. They have no

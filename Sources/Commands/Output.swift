@@ -1,5 +1,5 @@
-import FoundationEssentials
 import Glibc
+import JSON
 import LinuxSystem
 import Synchronization
 
@@ -28,9 +28,7 @@ struct Output: Sendable {
 
     /// One JSON document with sorted keys and a newline.
     func json(_ value: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-        result(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
+        result(try JSONValue(encoding: value).indented + "\n")
     }
 
     /// A reader that went away is no error of ours: EPIPE ends the writing.

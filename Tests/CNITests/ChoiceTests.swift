@@ -1,3 +1,4 @@
+import JSON
 import PluginSupport
 import Testing
 import Tunnels

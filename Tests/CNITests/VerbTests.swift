@@ -1,5 +1,6 @@
 import Glibc
 import IPAddressing
+import JSON
 import LinuxSystem
 import PluginSupport
 import Synchronization

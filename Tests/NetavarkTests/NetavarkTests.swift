@@ -1,4 +1,5 @@
 import IPAddressing
+import JSON
 import PluginSupport
 import Synchronization
 import Testing

@@ -23,7 +23,7 @@ swg-ns show client1 | grep >/dev/null "socket: outside" || fail "show does not s
 port=$(wg_of client1 blue wg0 listen-port)
 ss -Huln | grep >/dev/null ":$port " || fail "P2: no UDP socket here, in the birthplace"
 [ -z "$(ip netns exec blue ss -Huln)" ] || fail "P2: a UDP socket in the target"
-swg-ns list --json | grep >/dev/null '"state" : "attached"' || fail "list"
+swg-ns list --json | grep >/dev/null '"state": "attached"' || fail "list"
 ok "P7: wg show ID and ip netns exec work on what we made"
 
 swg-ns detach client1 --quiet
@@ -48,9 +48,9 @@ sleeper=$!
 wait_until 5 bash -c "[ \$(readlink /proc/$sleeper/ns/net) != \$(readlink /proc/self/ns/net) ]"
 swg-ns attach "$test_folder/client3.conf" --pid "$sleeper" --engine "$backend" --quiet
 nsenter -t "$sleeper" -n curl -s -m 15 http://10.99.0.1/ | grep >/dev/null "behind the tunnel" || fail "no answer by pid"
-engine=$(swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p')
+engine=$(swg-ns list --json | sed -n 's/.*"enginePID": \([0-9]*\).*/\1/p')
 on_kernel || [ "$engine" -gt 1 ] || fail "no engine"
-port=$(swg-ns show client3 --json | sed -n 's/.*"listenPort" : \([0-9]*\).*/\1/p')
+port=$(swg-ns show client3 --json | sed -n 's/.*"listenPort": \([0-9]*\).*/\1/p')
 kill "$sleeper"
 wait "$sleeper" 2>/dev/null || true
 # Nothing of ours holds the namespace: with its last process it ends, and with it the TUN and the engine.

@@ -13,7 +13,7 @@ ip netns exec blue curl -s -m 15 http://10.99.0.1/ >/dev/null
 ip netns exec blue bash -c 'for i in $(seq 40); do ping -c 1 -W 1 -n 198.51.100.7; ping -6 -c 1 -W 1 -n 2001:db8:7::7; sleep 0.02; done' >/dev/null 2>&1 &
 talker=$!
 sleep 0.3
-engine=$(swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p')
+engine=$(swg-ns list --json | sed -n 's/.*"enginePID": \([0-9]*\).*/\1/p')
 if on_kernel; then ip -n blue link delete wg0; else kill -9 "$engine"; fi
 wait_until 5 bash -c '! ip -n blue link show wg0' || fail "the device outlives the engine"
 ip netns exec blue curl -s -m 1 http://198.51.100.7/ && fail "there is a way out after the engine's death"

@@ -4,7 +4,7 @@ source "$(dirname "$0")/../lib/test.sh"
 need curl
 make_gateway
 inventory >"$test_folder/before"
-engine_of() { swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p'; }
+engine_of() { swg-ns list --json | sed -n 's/.*"enginePID": \([0-9]*\).*/\1/p'; }
 
 # end_device: what takes the tunnel's device away under it.
 end_device() { if on_kernel; then ip -n blue link delete wg0; else kill -9 "$(engine_of)"; fi; }

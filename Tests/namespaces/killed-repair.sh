@@ -7,7 +7,7 @@ source "$(dirname "$0")/../lib/test.sh"
 source "$(dirname "$0")/../lib/kill-sweep.sh"
 make_sweep
 share=24
-engine_of() { swg-ns list --json | sed -n 's/.*"enginePID" : \([0-9]*\).*/\1/p'; }
+engine_of() { swg-ns list --json | sed -n 's/.*"enginePID": \([0-9]*\).*/\1/p'; }
 has_device() { ip -n standing link show wg0 >/dev/null 2>&1; }
 lose_device() {
     if on_kernel; then ip -n standing link delete wg0; else kill -KILL "$(engine_of)"; fi

@@ -25,7 +25,7 @@ for number in $(seq 12); do
     jobs+=($!)
 done
 for job in "${jobs[@]}"; do wait "$job" || fail "an attach failed: $(cat "$test_folder"/e*)"; done
-[ "$(swg-ns list --json | grep -c '"state" : "attached"')" = 12 ] || fail "$(swg-ns list)"
+[ "$(swg-ns list --json | grep -c '"state": "attached"')" = 12 ] || fail "$(swg-ns list)"
 for number in $(seq 12); do swg-ns check "t$number" >/dev/null || fail "check t$number: $(swg-ns check "t$number")"; done
 ok "twelve attaches at the same time"
 
@@ -51,7 +51,7 @@ for number in $(seq 6); do
 done
 for job in "${jobs[@]}"; do if wait "$job"; then won=$((won + 1)); fi; done
 [ "$won" = 1 ] || fail "one key was given to $won tunnels"
-for id in $(swg-ns list --json | sed -n 's/.*"id" : "\(.*\)".*/\1/p'); do swg-ns detach "$id" --quiet; done
+for id in $(swg-ns list --json | sed -n 's/.*"id": "\(.*\)".*/\1/p'); do swg-ns detach "$id" --quiet; done
 inventory >"$test_folder/after"
 same_inventory "$test_folder/before" "$test_folder/after"
 ok "of six attaches with one key exactly one wins, and the others leave nothing"

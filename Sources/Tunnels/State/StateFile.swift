@@ -1,5 +1,5 @@
-import FoundationEssentials
 import Glibc
+import JSON
 import LinuxSystem
 
 /// What a file of the state directory holds, with the number of its format as it was read.
@@ -13,12 +13,9 @@ enum StateFile {
     /// The format that this program writes.
     static let format = 1
 
-    /// Sorted keys, no escaped slashes: the same state is the same bytes.
     static func encode(_ value: some Encodable) throws(TunnelError) -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
         do {
-            return Array(try encoder.encode(value)) + [0x0a]
+            return Array((try JSONValue(encoding: value).indented + "\n").utf8)
         } catch {
             throw TunnelError(.state, "cannot write state as JSON: \(error)")
         }
@@ -54,13 +51,17 @@ enum StateFile {
             if error.errno.rawValue == ENOENT || error.errno.rawValue == ENOTDIR { return nil }
             throw unusable(error)
         }
+        let trouble: String
         do {
-            return try JSONDecoder().decode(type, from: Data(bytes))
+            return try JSONValue.parse(bytes).decoded(as: type)
+        } catch let error as JSONTextError {
+            trouble = error.reason
         } catch {
-            throw TunnelError(
-                .state, "\(path) is damaged: \(error)",
-                cure: "remove the tunnel with swg-ns detach, or the file by hand")
+            trouble = "\(error)"
         }
+        throw TunnelError(
+            .state, "\(path) is damaged: \(trouble)",
+            cure: "remove the tunnel with swg-ns detach, or the file by hand")
     }
 
     static func unusable(_ error: SystemError) -> TunnelError {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import PluginSupport
+@testable import JSON
 
 @Suite struct JSONTextTests {
     @Test func `what is passed on comes out as it went in`() throws {
@@ -26,16 +26,37 @@ import Testing
         #expect(error?.reason.contains("yAnz") == false)
     }
 
-    @Test func `P3: a value that looks like a key is never shown`() {
-        let key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
-        #expect(!JSONValue.string("[Interface]\nPrivateKey = \(key)").shown.contains("yAnz"))
-        #expect(!JSONValue.object(["x": .string(String(repeating: "0f", count: 32))]).shown.contains("0f0f"))
-        #expect(JSONValue.string("/etc/wireguard/a.conf").shown == #""/etc/wireguard/a.conf""#)
-    }
-
     @Test func `nesting without end is refused, not followed`() {
         let text = String(repeating: "[", count: 200_000)
         let error = #expect(throws: JSONTextError.self) { try JSONValue.parse(Array(text.utf8)) }
         #expect(error?.reason.contains("64 levels") == true)
+    }
+
+    @Test func `a text as deep as the limit is read, one level more is not`() throws {
+        func nested(_ levels: Int) -> [UInt8] {
+            Array((String(repeating: "[", count: levels) + String(repeating: "]", count: levels)).utf8)
+        }
+        _ = try JSONValue.parse(nested(64))
+        #expect(throws: JSONTextError.self) { try JSONValue.parse(nested(65)) }
+    }
+
+    @Test func `a number of more than 64 bits is refused, not changed`() {
+        let error = #expect(throws: JSONTextError.self) { try JSONValue.parse(Array("[18446744073709551616]".utf8)) }
+        #expect(error?.reason.contains("64 bits") == true)
+    }
+
+    @Test func `of two members of one name the last counts`() throws {
+        #expect(try JSONValue.parse(Array(#"{"a":1,"a":2}"#.utf8)) == .object(["a": .integer(2)]))
+    }
+
+    @Test func `text that is no UTF-8 is an error, not another text`() {
+        #expect(throws: JSONTextError.self) { try JSONValue.parse([0x22, 0xff, 0x22]) }
+    }
+
+    @Test func `every string comes out as it went in`() throws {
+        for text in ["", "\u{0}", "\u{7f}\u{1b}[0m", "\\\"/\u{8}\t", "é\u{1f600}"] {
+            let value = JSONValue.string(text)
+            #expect(try JSONValue.parse(Array(value.serialized.utf8)) == value)
+        }
     }
 }
