@@ -22,6 +22,9 @@ let hardened: [LinkerSetting] = [
     .unsafeFlags(["-L", link, "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "--no-export-dynamic", "-Xlinker", "-s"])
 ]
 
+// The standard library's regular expressions would come into every program with the first search of a text in a text.
+let lean: [SwiftSetting] = [.unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"])]
+
 // The engine's interleaving points exist in debug builds, and in the optimised build that runs the simulation.
 let interleaved: [SwiftSetting] = [
     Context.environment["SWG_SIMULATION"] == nil
@@ -29,12 +32,12 @@ let interleaved: [SwiftSetting] = [
 ]
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = []) -> Target {
-    .target(name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict + settings)
+    .target(name: name, dependencies: dependencies, cSettings: gnu, swiftSettings: strict + lean + settings)
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .executableTarget(
-        name: name, dependencies: dependencies, exclude: exclude, cSettings: gnu, swiftSettings: strict,
+        name: name, dependencies: dependencies, exclude: exclude, cSettings: gnu, swiftSettings: strict + lean,
         linkerSettings: hardened)
 }
 

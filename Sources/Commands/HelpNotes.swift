@@ -1,3 +1,5 @@
+import LinuxSystem
+
 /// What `swg-ns VERB --help` says besides the options: the words of the synopsis, an example, the exit status.
 struct HelpNotes {
     let verb: Verb
@@ -33,7 +35,7 @@ struct HelpNotes {
 
     /// The words of the synopsis that need an explanation.
     var explanations: String {
-        var used = Self.words.filter { verb.synopsis.contains($0.0) }
+        var used = Self.words.filter { verb.synopsis.holds($0.0) }
         // The second `detach wg0` must not mean `wg0-2`.
         if verb.name == "detach", let index = used.firstIndex(where: { $0.0 == "TUNNEL" }) {
             used[index].1 = "an id of swg-ns list, a container's id, or namespace/pod"

@@ -123,7 +123,7 @@ public struct Hooks: Hashable, Sendable {
 
     /// With every `%i` replaced by the interface's name.
     public func expanded(interface: String) -> Hooks {
-        func expand(_ commands: [String]) -> [String] { commands.map { replacing("%i", in: $0, by: interface) } }
+        func expand(_ commands: [String]) -> [String] { commands.map { naming(interface, in: $0) } }
         var result = Hooks()
         result.preUp = expand(preUp)
         result.postUp = expand(postUp)
@@ -133,13 +133,19 @@ public struct Hooks: Hashable, Sendable {
     }
 }
 
-/// Without Foundation.
-private func replacing(_ pattern: String, in text: String, by replacement: String) -> String {
+private func naming(_ interface: String, in command: String) -> String {
     var result = ""
-    var rest = Substring(text)
-    while let found = rest.firstRange(of: pattern) {
-        result += rest[..<found.lowerBound] + replacement
-        rest = rest[found.upperBound...]
+    var rest = Substring(command)
+    while let sign = rest.firstIndex(of: "%") {
+        let next = rest.index(after: sign)
+        result += rest[..<sign]
+        if rest[next...].first == "i" {
+            result += interface
+            rest = rest[next...].dropFirst()
+        } else {
+            result += "%"
+            rest = rest[next...]
+        }
     }
     return result + rest
 }

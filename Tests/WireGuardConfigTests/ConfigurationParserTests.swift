@@ -106,6 +106,16 @@ func parsed(_ text: String) throws -> TunnelConfiguration {
     }
 
     @Test(arguments: [
+        ("%i", "wg7"), ("a %i b%i", "a wg7 bwg7"), ("%%i", "%wg7"), ("date +%s", "date +%s"), ("100%", "100%"),
+        ("", ""),
+    ])
+    func `a hook's %i is the interface, every other sign stays`(command: String, expanded: String) {
+        var hooks = Hooks()
+        hooks.postUp = [command]
+        #expect(hooks.expanded(interface: "wg7").postUp == [expanded])
+    }
+
+    @Test(arguments: [
         ("off", RoutingTable.off), ("Auto", .auto), ("0x10", .number(16)), ("4294967295", .number(.max)),
         ("vpn", .name("vpn")),
     ])

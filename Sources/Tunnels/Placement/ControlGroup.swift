@@ -22,17 +22,18 @@ enum ControlGroup {
     static func mountPoints(mountInformation: String) -> [String: String] {
         var places: [String: String] = [:]
         for line in mountInformation.split(separator: "\n") {
-            let halves = line.split(separator: " - ", maxSplits: 1)
-            guard let left = halves.first, let right = halves.last, halves.count == 2 else { continue }
-            let mount = left.split(separator: " ")
-            let source = right.split(separator: " ")
-            guard mount.count >= 5, source.count >= 3, mount[3] == "/" else { continue }
-            switch source[0] {
+            let fields = line.split(separator: " ")
+            // A lone hyphen ends the optional fields (proc_pid_mountinfo(5)); what follows: type, source, options.
+            guard let hyphen = fields.firstIndex(of: "-"), hyphen >= 5, fields.count > hyphen + 3, fields[3] == "/"
+            else { continue }
+            switch fields[hyphen + 1] {
             case "cgroup2":
-                places[""] = places[""] ?? String(mount[4])
+                places[""] = places[""] ?? String(fields[4])
             case "cgroup":
-                let known = source[2].split(separator: ",").filter { $0 != "rw" && $0 != "ro" && $0 != "xattr" }
-                places[known.joined(separator: ",")] = String(mount[4])
+                let known = fields[hyphen + 3].split(separator: ",").filter {
+                    $0 != "rw" && $0 != "ro" && $0 != "xattr"
+                }
+                places[known.joined(separator: ",")] = String(fields[4])
             default: break
             }
         }
@@ -53,7 +54,7 @@ enum ControlGroup {
                     detail: "the hierarchy is hidden by another mount")
             }
             // A version-1 cpuset takes no process before it has CPUs; its root is as good.
-            let folder = membership.controllers.contains("cpuset") ? place : "\(place)/swg-ns/\(name)"
+            let folder = membership.controllers.holds("cpuset") ? place : "\(place)/swg-ns/\(name)"
             try File.makeDirectories(folder, mode: 0o755)
             try File.write("\(process)", to: "\(folder)/cgroup.procs")
             if folder != place { folders.append(folder) }

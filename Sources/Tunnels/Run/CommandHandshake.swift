@@ -58,7 +58,8 @@ struct CommandHandshake {
     /// The words of our engine and of wireguard-go.
     static func tellsOfUndecryptableAnswer(_ log: String) -> Bool {
         let lower = log.lowercased()
-        return ["undecryptable", "invalid response", "failed to decrypt", "invalid mac"].contains(where: lower.contains)
+        let words = ["undecryptable", "invalid response", "failed to decrypt", "invalid mac"]
+        return words.contains(where: lower.holds)
     }
 }
 

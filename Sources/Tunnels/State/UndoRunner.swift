@@ -68,7 +68,7 @@ struct UndoRunner {
     }
 
     private func restoreSetting(_ step: UndoStep) throws {
-        guard let path = step.path, path.hasPrefix("/proc/sys/net/"), !path.contains(".."), let value = step.value,
+        guard let path = step.path, path.hasPrefix("/proc/sys/net/"), !path.holds(".."), let value = step.value,
             let namespace = try step.namespace?.open()
         else { return }
         try withNamespace(namespace) { () throws(SystemError) in try File.write(value, to: path) }
