@@ -21,6 +21,8 @@ extension TunnelKeeper {
             return [.init(.violated, "live", "the network namespace is gone (swg-ns gc cleans up)")]
         }
         let target = try TargetNetwork(namespace, record.namespace)
+        // First, since the engine has to wake up for it: CHECK's delegate, which runs beside, will keep processors busy.
+        let device = checkDevice(record, target)
         do throws(SystemError) {
             let links = try target.netlink.links()
             let routes = try target.netlink.routes()
@@ -28,7 +30,7 @@ extension TunnelKeeper {
             findings += try checkAddresses(record, expected, target, links, routes)
             findings += checkSockets(record)
             if let engine = record.engineProcess { findings += EngineInspection.check(engine, record) }
-            findings += checkDevice(record, target)
+            findings += device
             findings += checkFiles(record)
             return findings
         } catch {
