@@ -39,7 +39,7 @@ extension RouteNetlink {
                 throw SystemError(call: "RTM_DELLINK", object: name, errno: Errno(EBUSY), detail: "it stays")
             }
             var status: Int32 = 0
-            if waitpid(child, &status, WNOHANG) == child {
+            if waitpid(child, &status, WNOHANG | __WALL) == child {
                 let refusal = swg_wifsignaled(status) != 0 ? EINTR : swg_wexitstatus(status)
                 guard refusal == 0 || refusal == ENODEV else {
                     throw SystemError(call: "RTM_DELLINK", object: name, errno: Errno(refusal))
@@ -50,7 +50,7 @@ extension RouteNetlink {
                 usleep(200)
             }
         }
-        if !hasEnded { waitpid(child, nil, WNOHANG) }
+        if !hasEnded { waitpid(child, nil, WNOHANG | __WALL) }
         return true
     }
 }
