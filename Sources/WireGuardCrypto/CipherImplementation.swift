@@ -1,4 +1,3 @@
-import CSodium
 import CTrainCipher
 
 /// The ways to seal and open a train. All give the same bytes; they differ in speed.
@@ -11,7 +10,10 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     case avx512
 
     /// All that this machine can run and that pass the self-test, slowest first: for tests and benchmarks.
-    public static let available = allCases.filter { $0.isSupported && ($0 == .composed || CipherSelfTest.passes($0)) }
+    public static let available: [CipherImplementation] = {
+        startSodium()
+        return allCases.filter { $0.isSupported && ($0 == .composed || CipherSelfTest.passes($0)) }
+    }()
 
     /// What the engine uses.
     public static let fastest = choice.fastest
@@ -27,7 +29,7 @@ public enum CipherImplementation: String, CaseIterable, Sendable {
     static func choose(
         passing selfTest: (CipherImplementation) -> Bool
     ) -> (fastest: CipherImplementation, refused: [CipherImplementation]) {
-        precondition(sodium_init() >= 0, "libsodium refuses to start")
+        startSodium()
         var refused: [CipherImplementation] = []
         for candidate in allCases.reversed() where candidate.isSupported && candidate != .composed {
             if selfTest(candidate) { return (candidate, refused) }

@@ -20,7 +20,7 @@ final class KeySlab: @unchecked Sendable {
     private init() {
         mutex = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)
-        precondition(sodium_init() >= 0, "libsodium refuses to start")
+        startSodium()
     }
 
     /// A zeroed slot.
