@@ -107,8 +107,8 @@ let testTargets: [Target] = [
     tests("Tunnels", ["JSON"]),
     tests("Commands", ["Tunnels", "JSON"]),
     tests("PluginSupport", ["JSON"]),
-    tests("CNI", ["JSON"]),
-    tests("Netavark", ["JSON"]),
+    tests("CNI", ["JSON", "Tunnels"]),
+    tests("Netavark", ["JSON", "Tunnels"]),
 ]
 
 // SWG_FUZZ=1 swift build -c release --sanitize=fuzzer --product UAPIFuzz … builds programs for libFuzzer. They have no
