@@ -9,44 +9,39 @@ extension JSONValue {
 
 /// The value that is being encoded, or a part of it; the containers of a part write into it.
 private final class Collector: Encoder {
-    private enum Content {
-        case single(JSONValue)
-        case members([String: Collector])
-        case elements([Collector])
-    }
-
-    private var content = Content.single(.null)
+    // One of them is set, the others are not; apart, so that each grows in place.
+    private var single = JSONValue.null
+    private var members: [String: Collector]?
+    private var elements: [Collector]?
 
     var codingPath: [any CodingKey] { [] }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     var value: JSONValue {
-        switch content {
-        case .single(let value): value
-        case .members(let members): .object(members.mapValues(\.value))
-        case .elements(let elements): .array(elements.map(\.value))
-        }
+        if let members { return .object(members.mapValues(\.value)) }
+        if let elements { return .array(elements.map(\.value)) }
+        return single
     }
 
     func set<Value: Encodable>(_ value: Value) throws {
         switch value {
-        case let value as String: content = .single(.string(value))
-        case let value as Bool: content = .single(.bool(value))
-        case let value as Int: content = .single(.integer(Int64(value)))
-        case let value as Int32: content = .single(.integer(Int64(value)))
-        case let value as Int64: content = .single(.integer(value))
-        case let value as UInt16: content = .single(.integer(Int64(value)))
-        case let value as UInt32: content = .single(.integer(Int64(value)))
+        case let value as String: single = .string(value)
+        case let value as Bool: single = .bool(value)
+        case let value as Int: single = .integer(Int64(value))
+        case let value as Int32: single = .integer(Int64(value))
+        case let value as Int64: single = .integer(value)
+        case let value as UInt16: single = .integer(Int64(value))
+        case let value as UInt32: single = .integer(Int64(value))
         case let value as UInt64:
             guard let number = Int64(exactly: value) else { throw unknown(value) }
-            content = .single(.integer(number))
-        case let value as Double: content = .single(.number(value))
+            single = .integer(number)
+        case let value as Double: single = .number(value)
         case is any FixedWidthInteger, is Float: throw unknown(value)
         default: try value.encode(to: self)
         }
     }
 
-    func setNull() { content = .single(.null) }
+    func setNull() { single = .null }
 
     private func unknown(_ value: any Encodable) -> EncodingError {
         .invalidValue(value, .init(codingPath: [], debugDescription: "\(type(of: value)) is none of the types of ours"))
@@ -54,30 +49,25 @@ private final class Collector: Encoder {
 
     func member(_ name: String) -> Collector {
         let part = Collector()
-        var members: [String: Collector] = [:]
-        if case .members(let before) = content { members = before }
-        members[name] = part
-        content = .members(members)
+        members?[name] = part
         return part
     }
 
     func element() -> Collector {
         let part = Collector()
-        var elements: [Collector] = []
-        if case .elements(let before) = content { elements = before }
-        content = .elements(elements + [part])
+        elements?.append(part)
         return part
     }
 
-    var elementCount: Int { if case .elements(let elements) = content { elements.count } else { 0 } }
+    var elementCount: Int { elements?.count ?? 0 }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        content = .members([:])
+        members = members ?? [:]
         return KeyedEncodingContainer(Members(part: self))
     }
 
     func unkeyedContainer() -> any UnkeyedEncodingContainer {
-        content = .elements([])
+        elements = elements ?? []
         return Elements(part: self)
     }
 

@@ -37,15 +37,22 @@ public enum UnixSocket {
         public consuming func takeOurs() -> FileDescriptor { ours }
     }
 
-    /// Sends all bytes, waiting for room no longer than `milliseconds` at a time; EPIPE is an error, no signal.
-    public static func sendAll(
-        _ bytes: UnsafeRawBufferPointer, on socket: borrowing FileDescriptor, milliseconds: Int32, object: String
+    /// How long connecting and sending may wait for the other side. SO_SNDTIMEO of socket(7); they answer EAGAIN then.
+    public static func limitSending(
+        _ socket: borrowing FileDescriptor, milliseconds: Int32, object: String
     ) throws(SystemError) {
         let number = socket.rawValue
         var timeout = timeval(tv_sec: Int(milliseconds / 1000), tv_usec: Int(milliseconds % 1000) * 1000)
         try systemCall("setsockopt", object) {
             setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         }
+    }
+
+    /// Sends all bytes; EPIPE is an error, no signal.
+    public static func sendAll(
+        _ bytes: UnsafeRawBufferPointer, on socket: borrowing FileDescriptor, object: String
+    ) throws(SystemError) {
+        let number = socket.rawValue
         var rest = bytes
         while !rest.isEmpty {
             let piece = rest

@@ -22,10 +22,9 @@ public enum PathMTU {
         let number = socket.rawValue
         var value = Int32(bitPattern: mark)
         var length = socklen_t(MemoryLayout<Int32>.size)
-        if mark != 0 {
-            try systemCall("setsockopt(SO_MARK)", "\(endpoint)") {
-                setsockopt(number, SOL_SOCKET, SO_MARK, &value, length)
-            }
+        if mark != 0, setsockopt(number, SOL_SOCKET, SO_MARK, &value, length) != 0, errno != EPERM {
+            // Who may not mark, as without root, asks for the unmarked way: that is what the tunnel's packets take then.
+            throw SystemError(call: "setsockopt(SO_MARK)", object: "\(endpoint)", errno: .current)
         }
         let address = endpoint.socketAddress
         do throws(SystemError) {

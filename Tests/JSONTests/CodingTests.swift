@@ -65,4 +65,10 @@ import Testing
         #expect(throws: EncodingError.self) { try JSONValue(encoding: UInt64.max) }
         #expect(throws: EncodingError.self) { try JSONValue(encoding: Int8(1)) }
     }
+
+    // The allowed IPs of a large device: in a time that grows with the square of them, this would take minutes.
+    @Test func `a long list comes back as it was`() throws {
+        let list = Array(0..<300_000)
+        #expect(try JSONValue(encoding: list).decoded(as: [Int].self) == list)
+    }
 }

@@ -12,8 +12,8 @@ enum TunnelMTU {
     /// RFC 791.
     static let leastForIPv4: UInt32 = 576
 
-    /// The smallest path MTU of the endpoints in the caller's namespace, which is the birthplace, less the overhead. An endpoint without a
-    /// route does not count: its route may come later.
+    /// The smallest path MTU of the endpoints in the caller's namespace, which is the birthplace, less the overhead. An
+    /// endpoint without a route does not count: its route may come later.
     static func discover(
         endpoints: [Endpoint], mark: UInt32, hasIPv6: Bool
     ) -> (bytes: UInt32, warning: String?) {

@@ -169,11 +169,11 @@ private struct ConfigurableEngine: ~Copyable {
     let channel: FileDescriptor
 
     func configure(_ device: DeviceConfiguration) throws(TunnelError) {
+        let object = "the engine's configuration"
         do throws(SystemError) {
+            try UnixSocket.limitSending(channel, milliseconds: MadeDevice.readyMilliseconds, object: object)
             try EngineConfiguration.text(device).withBytes { (bytes) throws(SystemError) in
-                try UnixSocket.sendAll(
-                    bytes, on: channel, milliseconds: MadeDevice.readyMilliseconds, object: "the engine's configuration"
-                )
+                try UnixSocket.sendAll(bytes, on: channel, object: object)
             }
         } catch {
             // It has ended: why, it has told where it tells when it is ready.

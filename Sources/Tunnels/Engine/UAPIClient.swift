@@ -44,14 +44,10 @@ struct UAPIClient {
     }
 
     /// With a time limit for connecting, too: the backlog of an engine that does not accept fills up with callers
-    /// who have given up, and then connect(2) waits. SO_SNDTIMEO of socket(7) counts for it; it answers EAGAIN.
+    /// who have given up, and then connect(2) waits.
     private func connect() throws(SystemError) -> FileDescriptor {
         let socket = try UnixSocket.open()
-        var timeout = timeval(tv_sec: Int(timeoutMilliseconds / 1000), tv_usec: Int(timeoutMilliseconds % 1000) * 1000)
-        let number = socket.rawValue
-        try systemCall("setsockopt", path) {
-            setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        }
+        try UnixSocket.limitSending(socket, milliseconds: timeoutMilliseconds, object: path)
         do throws(SystemError) {
             try UnixSocket.connect(socket, to: path)
         } catch {
@@ -65,15 +61,10 @@ struct UAPIClient {
     }
 
     private func send(_ bytes: UnsafeRawBufferPointer, on socket: borrowing FileDescriptor) throws(SystemError) {
-        let number = socket.rawValue
-        var rest = bytes
-        while !rest.isEmpty {
-            let piece = rest
-            let sent = try systemCallUnlessBlocked("send", path) {
-                Glibc.send(number, piece.baseAddress, piece.count, Int32(MSG_NOSIGNAL))
-            }
-            guard let sent else { throw late("send") }
-            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(sent))
+        do throws(SystemError) {
+            try UnixSocket.sendAll(bytes, on: socket, object: path)
+        } catch {
+            throw error.errno.rawValue == EAGAIN ? late("send") : error
         }
     }
 
