@@ -212,7 +212,7 @@ import Testing
         var outcome: Result<Void, SystemError> = .success(())
         Array(text.utf8).withUnsafeBytes { bytes in
             outcome = Result { () throws(SystemError) in
-                try UnixSocket.sendAll(bytes, on: socket, milliseconds: 1000, object: "test")
+                try UnixSocket.sendAll(bytes, on: socket, object: "test")
             }
         }
         try outcome.get()
