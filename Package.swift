@@ -12,11 +12,12 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-// No run path into the build machine, and every symbol bound before main: these programs run with privileges. What lies
-// in `link` makes libraries a part of the program: the C++ runtime, which only Swift's own needs, and those of which
-// Debian has a static archive (not libmnl). To find, map and bind them took half of the time until main, and an ADD
-// starts three programs. For the same reason no function of ours is offered to libraries by name. No target asks
-// pkg-config: its -L would come before `link`.
+// Every symbol bound before main, and with `swift build --disable-local-rpath` no library from the folder that a
+// program lies in, where other people's plugins may lie, too: these programs run with privileges. What lies in `link`
+// makes libraries a part of the program: the C++ runtime, which only Swift's own needs, and those of which Debian has a
+// static archive (not libmnl). To find, map and bind them took half of the time until main, and an ADD starts three
+// programs. For the same reason no function of ours is offered to libraries by name. No target asks pkg-config: its -L
+// would come before `link`.
 let link = "\(Context.packageDirectory)/Sources/CLinux/link"
 let hardened: [LinkerSetting] = [
     .unsafeFlags(["-L", link, "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "--no-export-dynamic", "-Xlinker", "-s"])

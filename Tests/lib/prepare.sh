@@ -90,8 +90,8 @@ as_owner() {
 
 # build_programs LOG: the four programs into .build/release.
 build_programs() {
-    echo "+ swift build -c release --static-swift-stdlib"
-    as_owner swift build --package-path "$root_folder" -c release --static-swift-stdlib >"$1" 2>&1 || {
+    echo "+ swift build -c release --static-swift-stdlib --disable-local-rpath"
+    as_owner swift build --package-path "$root_folder" -c release --static-swift-stdlib --disable-local-rpath >"$1" 2>&1 || {
         echo "The build failed; errors in $1:" >&2
         grep -E 'error' "$1" | head -n 20 >&2
         tail -n 5 "$1" >&2
