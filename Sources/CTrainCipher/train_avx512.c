@@ -19,6 +19,7 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
+#include <sys/platform/x86.h>
 
 #pragma clang attribute push(__attribute__((target("avx2,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512ifma"))), apply_to = function)
 
@@ -351,9 +352,9 @@ ALWAYS_INLINE void authenticate(
 #pragma clang attribute pop
 
 bool swg_train_avx512_supported(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx512f")
-        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512ifma");
+    return CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI2) && CPU_FEATURE_ACTIVE(AVX512F)
+        && CPU_FEATURE_ACTIVE(AVX512BW) && CPU_FEATURE_ACTIVE(AVX512DQ) && CPU_FEATURE_ACTIVE(AVX512VL)
+        && CPU_FEATURE_ACTIVE(AVX512_IFMA);
 }
 
 #endif
