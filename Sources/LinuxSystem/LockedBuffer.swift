@@ -14,8 +14,9 @@ public struct LockedBuffer: ~Copyable, @unchecked Sendable {
         (max(byteCount, 1) + LockedMemory.pageBytes - 1) / LockedMemory.pageBytes * LockedMemory.pageBytes
     }
 
-    public borrowing func wipe() {
-        if let base = bytes.baseAddress { explicit_bzero(base, bytes.count) }
+    /// The first bytes only, when no others were written.
+    public borrowing func wipe(_ byteCount: Int) {
+        if let base = bytes.baseAddress { explicit_bzero(base, min(max(byteCount, 0), bytes.count)) }
     }
 
     deinit {

@@ -27,11 +27,12 @@ struct GenericFamily {
         }
     }
 
-    /// A request to the family.
+    /// A request to the family; any may carry keys.
     func message(
         _ call: String, _ object: String, command: UInt32, flags: Int32, capacityBytes: Int = 4096
     ) -> NetlinkMessage {
-        var message = NetlinkMessage(call, object, type: number, flags: flags, capacityBytes: capacityBytes)
+        var message = NetlinkMessage(
+            call, object, type: number, flags: flags, capacityBytes: capacityBytes, carriesKeys: true)
         message.putHeader(genlmsghdr(cmd: UInt8(truncatingIfNeeded: command), version: 1, reserved: 0))
         return message
     }

@@ -3,12 +3,12 @@ import CMnl
 import Glibc
 import LinuxSystem
 
-/// A netlink request under construction, written by libmnl into memory that is locked and wiped.
+/// A netlink request under construction, written by libmnl.
 ///
 /// What does not fit is not written, and marks the message as overflowed: sending such a message fails with
 /// EMSGSIZE, so that a text of any length is safe to put.
 struct NetlinkMessage: ~Copyable {
-    private let buffer: LockedBuffer
+    private let memory: MessageMemory
     let header: UnsafeMutablePointer<nlmsghdr>
     private(set) var overflowed = false
     /// The request's name for errors, such as `RTM_NEWLINK`, and what it is about.
@@ -16,20 +16,22 @@ struct NetlinkMessage: ~Copyable {
     let object: String
 
     /// - Parameter flags: NLM_F_*; NLM_F_REQUEST is added here.
-    init(_ call: String, _ object: String, type: Int, flags: Int32, capacityBytes: Int = 4096) {
+    init(
+        _ call: String, _ object: String, type: Int, flags: Int32, capacityBytes: Int = 4096, carriesKeys: Bool = false
+    ) {
         self.call = call
         self.object = object
-        buffer = LockedBuffer(byteCount: capacityBytes)
-        // An mmap of at least one page has a base address.
-        guard let base = buffer.bytes.baseAddress else { fatalError("no memory for a netlink message") }
+        memory = MessageMemory(byteCount: capacityBytes, carriesKeys: carriesKeys)
+        // Neither kind of memory has no address.
+        guard let base = memory.bytes.baseAddress else { fatalError("no memory for a netlink message") }
         header = mnl_nlmsg_put_header(base)
         header.pointee.nlmsg_type = UInt16(truncatingIfNeeded: type)
         header.pointee.nlmsg_flags = UInt16(truncatingIfNeeded: NLM_F_REQUEST | flags)
     }
 
-    var capacity: Int { buffer.bytes.count }
+    var capacity: Int { memory.bytes.count }
     var byteCount: Int { Int(header.pointee.nlmsg_len) }
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: buffer.bytes.baseAddress, count: byteCount) }
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory.bytes.baseAddress, count: byteCount) }
 
     /// The family's fixed header, such as `ifinfomsg`.
     mutating func putHeader<Fixed: BitwiseCopyable>(_ fixed: Fixed) {

@@ -27,9 +27,11 @@ public final class NetlinkSocket {
         case generic = 16
     }
 
+    /// Kernel dumps come in datagrams of at most 32 KiB, most of them; what nothing was written to costs nothing.
+    static let receiveBytes = 65536
+
     let descriptor: FileDescriptor
-    /// Kernel dumps come in datagrams of at most 32 KiB.
-    let receiveBuffer = LockedBuffer(byteCount: 65536)
+    let received: MessageMemory
     private(set) var sequence: UInt32
     /// A scripted peer in tests has no netlink address.
     private let checksSender: Bool
@@ -46,9 +48,12 @@ public final class NetlinkSocket {
     }
 
     /// Takes a socket that was opened in the namespace it shall speak for.
-    public init(owning descriptor: consuming FileDescriptor) throws(SystemError) {
+    ///
+    /// - Parameter carriesKeys: whether answers may hold keys, as those of the WireGuard family do.
+    public init(owning descriptor: consuming FileDescriptor, carriesKeys: Bool = false) throws(SystemError) {
         let number = descriptor.rawValue
         self.descriptor = descriptor
+        received = MessageMemory(byteCount: Self.receiveBytes, carriesKeys: carriesKeys)
         checksSender = true
         sequence = UInt32(truncatingIfNeeded: BootTime.now.nanoseconds >> 20)
         var address = sockaddr_nl()
@@ -69,6 +74,7 @@ public final class NetlinkSocket {
     /// For tests: a stream of datagrams to a scripted peer instead of the kernel.
     init(scripted descriptor: consuming FileDescriptor) {
         self.descriptor = descriptor
+        received = MessageMemory(byteCount: Self.receiveBytes, carriesKeys: true)
         checksSender = false
         sequence = 1
     }
@@ -129,8 +135,8 @@ public final class NetlinkSocket {
 
     /// Throws away what waits; as long as it is read, the kernel goes on with a dump that nobody wants any more.
     private func discardPending() {
-        defer { receiveBuffer.wipe() }
-        let buffer = receiveBuffer.bytes
+        let buffer = received.bytes
+        defer { received.wipe(buffer.count) }
         while recv(descriptor.rawValue, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT)) > 0 {}
     }
 
@@ -148,12 +154,12 @@ public final class NetlinkSocket {
         let bytes = message.bytes
         let number = descriptor.rawValue
         try systemCall("send", message.call) { send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)) }
-        // A dump of the WireGuard family carries the private key.
-        defer { receiveBuffer.wipe() }
         var complete = true
         while true {
             let count = try receive(message.call)
-            var rest = UnsafeRawBufferPointer(rebasing: receiveBuffer.bytes[..<count])
+            // A dump of the WireGuard family carries the private key.
+            defer { received.wipe(count) }
+            var rest = UnsafeRawBufferPointer(rebasing: received.bytes[..<count])
             while let reply = nextMessage(&rest) {
                 guard reply.header.nlmsg_seq == sequence else { continue }
                 if Int32(reply.header.nlmsg_flags) & NLM_F_DUMP_INTR != 0 { complete = false }
@@ -181,7 +187,7 @@ public final class NetlinkSocket {
         let number = descriptor.rawValue
         while true {
             var sender = sockaddr_nl()
-            var vector = iovec(iov_base: receiveBuffer.bytes.baseAddress, iov_len: receiveBuffer.bytes.count)
+            var vector = iovec(iov_base: received.bytes.baseAddress, iov_len: received.bytes.count)
             var flags: Int32 = 0
             let count = try systemCall("recvmsg", call) {
                 withUnsafeMutablePointer(to: &sender) { senderPointer in

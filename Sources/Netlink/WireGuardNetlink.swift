@@ -21,7 +21,7 @@ public struct WireGuardNetlink {
     /// - Throws: EOPNOTSUPP when the kernel has no WireGuard.
     public init(owning descriptor: consuming FileDescriptor) throws(SystemError) {
         try self.init(
-            NetlinkSocket(owning: descriptor),
+            NetlinkSocket(owning: descriptor, carriesKeys: true),
             allowedIPRemoval: KernelVersion.current >= KernelVersion(6, 16) ? .flag : .placeholderPeer)
     }
 

@@ -197,7 +197,7 @@ struct FragmentationTests {
         let socket = peer.socket()
         let status = try WireGuardNetlink(socket, allowedIPRemoval: .flag).device("wg0")
         #expect(status.configuration.privateKey != nil)
-        #expect(socket.receiveBuffer.bytes.allSatisfy { $0 == 0 })
+        #expect(socket.received.bytes.allSatisfy { $0 == 0 })
     }
 
     @Test func `an interface that is not there or not WireGuard is named`() throws {
