@@ -46,7 +46,9 @@ public struct HostAndPort: Hashable, Sendable {
     public let port: String
     public let isBracketed: Bool
 
-    public init?(_ text: some StringProtocol) {
+    public init?(_ text: some StringProtocol) { self.init(whole: String(text)) }
+
+    private init?(whole text: String) {
         if text.hasPrefix("[") {
             guard let close = text.firstIndex(of: "]") else { return nil }
             let rest = text[text.index(after: close)...]

@@ -9,7 +9,7 @@ public enum IPAddress: Hashable, Sendable {
     }
 
     /// Four or sixteen bytes in network order; nil for any other count.
-    public init?(bytes: some Collection<UInt8>) {
+    @inlinable public init?(bytes: some Collection<UInt8>) {
         switch bytes.count {
         case 4: self = .v4(IPv4Address(rawValue: bytes.reduce(0) { $0 << 8 | UInt32($1) }))
         case 16: self = .v6(IPv6Address(bytes: bytes))

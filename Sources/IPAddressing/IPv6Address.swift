@@ -14,11 +14,12 @@ public struct IPv6Address: Hashable, Sendable {
     public static let loopback = IPv6Address(high: 0, low: 1)
 
     /// Sixteen bytes in network order.
-    public init(bytes: some Collection<UInt8>) {
+    @inlinable public init(bytes: some Collection<UInt8>) {
         var high: UInt64 = 0
         var low: UInt64 = 0
-        for (index, byte) in bytes.prefix(16).enumerated() {
-            if index < 8 { high = high << 8 | UInt64(byte) } else { low = low << 8 | UInt64(byte) }
+        for byte in bytes.prefix(16) {
+            high = high << 8 | low >> 56
+            low = low << 8 | UInt64(byte)
         }
         self.init(high: high, low: low)
     }

@@ -48,6 +48,14 @@ public struct ProcessIdentity: Hashable, Sendable {
     }
 
     public static func currentBootID() throws(SystemError) -> String {
+        if let ownBootID { return ownBootID }
+        return try readBootID()
+    }
+
+    /// Asked once: no process sees two.
+    private static let ownBootID = try? readBootID()
+
+    private static func readBootID() throws(SystemError) -> String {
         String(try File.readText("/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" })
     }
 

@@ -19,7 +19,7 @@ public enum StandardInput {
     ) throws(Failure) -> [UInt8] {
         let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(deadlineMilliseconds, 0)) * 1_000_000)
         var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
+        var chunk = [UInt8](repeating: 0, count: 8192)
         do {
             while true {
                 let remaining = Int32(clamping: (deadline.since(BootTime.now) + 999_999) / 1_000_000)

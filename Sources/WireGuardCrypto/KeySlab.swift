@@ -12,10 +12,12 @@ final class KeySlab: @unchecked Sendable {
     static let shared = KeySlab()
 
     static let slotBytes = 32
+    /// Of every piece of memory but the first: most programs have a few keys, and locking takes a page's memory at once.
     private static let chunkBytes = 16 * LockedMemory.pageBytes
 
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private var free: [UnsafeMutableRawPointer] = []
+    private var nextChunkBytes = LockedMemory.pageBytes
 
     private init() {
         mutex = .allocate(capacity: 1)
@@ -28,10 +30,11 @@ final class KeySlab: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         if let slot = free.popLast() { return slot }
-        let chunk = LockedMemory.map(byteCount: KeySlab.chunkBytes)
-        for offset in stride(from: KeySlab.chunkBytes - KeySlab.slotBytes, to: 0, by: -KeySlab.slotBytes) {
+        let chunk = LockedMemory.map(byteCount: nextChunkBytes)
+        for offset in stride(from: nextChunkBytes - KeySlab.slotBytes, to: 0, by: -KeySlab.slotBytes) {
             free.append(chunk + offset)
         }
+        nextChunkBytes = KeySlab.chunkBytes
         return chunk
     }
 
