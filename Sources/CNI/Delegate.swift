@@ -16,12 +16,12 @@ struct Delegate {
     let type: String
     let path: String
     let document: [UInt8]
-    let variables: [String: String]
+    let variables: EnvironmentVariables
     let log: (String) -> Void
 
     /// - Throws: code 4 without CNI_PATH; 7 for a delegate that is not in it.
     init(
-        _ type: String, document: [UInt8], searchPath: [String], variables: [String: String],
+        _ type: String, document: [UInt8], searchPath: [String], variables: EnvironmentVariables,
         log: @escaping (String) -> Void
     ) throws(PluginError) {
         guard !searchPath.isEmpty else {
@@ -53,10 +53,9 @@ struct Delegate {
 
     /// A program that somebody is just writing can be run a moment later; libcni tries for five seconds, too.
     fileprivate func start(_ verb: Verb) throws(PluginError) -> PendingRun {
-        var environment = variables
-        environment["CNI_COMMAND"] = verb.rawValue
         let spawn = Spawn(
-            .path(path), arguments: [type], environment: environment.map { "\($0.key)=\($0.value)" }.sorted())
+            .path(path), arguments: [type],
+            environment: variables.setting("CNI_COMMAND", to: verb.rawValue).entries)
         var attempt = 1
         while true {
             do {

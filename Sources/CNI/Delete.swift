@@ -1,3 +1,4 @@
+import LinuxSystem
 import PluginSupport
 import Tunnels
 
@@ -29,9 +30,9 @@ extension PluginCall {
 
     /// Delegates built on the reference library refuse the plugin's own namespace even for DEL. It is none of
     /// the container's, so they are told of none.
-    private var variablesForTeardown: [String: String] {
+    private var variablesForTeardown: EnvironmentVariables {
         guard isOwnNamespace else { return variables }
-        return variables.merging(["CNI_NETNS": ""]) { $1 }
+        return variables.setting("CNI_NETNS", to: "")
     }
 
     private func detach(network: String?, stateDirectory: String?) -> [PluginError] {

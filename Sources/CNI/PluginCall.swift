@@ -11,7 +11,7 @@ struct PluginCall {
 
     var environment: PluginEnvironment
     /// The whole environment, for delegates.
-    var variables: [String: String]
+    var variables: EnvironmentVariables
     /// Standard input, word for word.
     var input: [UInt8]
     /// The tunnels of a state directory; nil is the usual one.
@@ -39,7 +39,7 @@ struct PluginCall {
             podNamespace: arguments?.podNamespace, podName: arguments?.podName)
     }
 
-    func delegate(_ type: String, _ document: [UInt8], _ variables: [String: String]? = nil) throws(PluginError)
+    func delegate(_ type: String, _ document: [UInt8], _ variables: EnvironmentVariables? = nil) throws(PluginError)
         -> Delegate
     {
         try Delegate(

@@ -21,7 +21,7 @@ struct PluginEnvironment: Hashable, Sendable {
     var mayUseOwnNamespace = false
 
     /// - Throws: code 4, with the names of all variables that are missing or wrong.
-    init(_ variables: [String: String]) throws(PluginError) {
+    init(_ variables: EnvironmentVariables) throws(PluginError) {
         let name = variables["CNI_COMMAND"] ?? ""
         guard let verb = Verb(rawValue: name) else {
             throw PluginError(
@@ -42,7 +42,7 @@ struct PluginEnvironment: Hashable, Sendable {
         try check(variables)
     }
 
-    private func check(_ variables: [String: String]) throws(PluginError) {
+    private func check(_ variables: EnvironmentVariables) throws(PluginError) {
         let missing = Self.required(verb).filter { (variables[$0] ?? "").isEmpty }
         if !missing.isEmpty {
             throw PluginError(.invalidEnvironment, "\(verb.rawValue) needs \(missing.joined(separator: ", "))")

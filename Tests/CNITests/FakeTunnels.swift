@@ -138,6 +138,15 @@ func makeCall(
     ]
     let variables = usual.merging(more) { $1 }
     return PluginCall(
-        environment: try PluginEnvironment(variables), variables: variables, input: input, tunnels: { _ in tunnels },
+        environment: try PluginEnvironment(variables), variables: EnvironmentVariables(variables), input: input,
+        tunnels: { _ in tunnels },
         log: { _ in })
+}
+
+extension EnvironmentVariables {
+    init(_ values: [String: String]) { self.init(entries: values.map { "\($0.key)=\($0.value)" }) }
+}
+
+extension PluginEnvironment {
+    init(_ values: [String: String]) throws(PluginError) { try self.init(EnvironmentVariables(values)) }
 }

@@ -1,7 +1,3 @@
-import CLinux
-import Glibc
-import LinuxSystem
-
 /// The command's environment: the caller's, without the names of services outside.
 ///
 /// A program that finds none of these variables looks at a default path, and that is covered (see
@@ -20,17 +16,6 @@ enum CommandEnvironment {
         "IBUS_ADDRESS", "FCITX_DBUS_ADDRESS", "AT_SPI_BUS_ADDRESS", "SUDO_ASKPASS", "SSH_ASKPASS", "BROWSER",
     ]
     static let removedPrefixes = ["DBUS_", "VSCODE_IPC_", "VSCODE_GIT_IPC_", "SWG_", "SUDO_", "DOAS_", "PKEXEC_"]
-
-    /// The caller's environment as `NAME=value`.
-    static func ofThisProcess() -> [String] {
-        var result: [String] = []
-        guard var next = swg_environment() else { return [] }
-        while let entry = next.pointee {
-            result.append(String(cString: entry))
-            next += 1
-        }
-        return result
-    }
 
     /// - Parameter user: who the command runs as; its own HOME, USER, LOGNAME and SHELL when that is a change.
     static func confined(_ environment: [String], for user: InvokingUser, runtimeDirectory: String?) -> [String] {
@@ -53,10 +38,5 @@ enum CommandEnvironment {
             if let value { result.append("\(name)=\(value)") }
         }
         return result
-    }
-
-    /// The value of a variable in an environment.
-    static func value(_ name: String, in environment: [String]) -> String? {
-        environment.first { $0.hasPrefix("\(name)=") }.map { String($0.dropFirst(name.utf8.count + 1)) }
     }
 }

@@ -52,7 +52,7 @@ extension CommandSetup {
         place: Place, command: [String], user: InvokingUser, resolver: ResolverFiles, secretFiles: [String],
         stateDirectory: String, strict: Bool, signalMask: sigset_t
     ) throws(TunnelError) {
-        let environment = CommandEnvironment.ofThisProcess()
+        let environment = EnvironmentVariables.own
         var filter: SystemCallFilter?
         do throws(SystemError) {
             filter = strict ? try SystemCallFilter.strictRun() : nil
@@ -62,12 +62,12 @@ extension CommandSetup {
         let files = ConfinedFiles(
             resolver: resolver, user: user, isStrict: strict, secretFiles: secretFiles.compactMap(realPath),
             stateDirectory: realPath(stateDirectory) ?? stateDirectory,
-            runtimeDirectory: CommandEnvironment.value("XDG_RUNTIME_DIR", in: environment).flatMap(realPath),
-            homeDirectory: user.isChange ? user.home : CommandEnvironment.value("HOME", in: environment))
+            runtimeDirectory: environment["XDG_RUNTIME_DIR"].flatMap(realPath),
+            homeDirectory: user.isChange ? user.home : environment["HOME"])
         self.init(
             place: place, command: command,
             environment: CommandEnvironment.confined(
-                environment, for: user, runtimeDirectory: files.commandRuntimeDirectory),
+                environment.entries, for: user, runtimeDirectory: files.commandRuntimeDirectory),
             user: user, mounts: files.plan(), filter: filter, workingDirectory: currentDirectory(),
             signalMask: signalMask,
             parent: getpid())
