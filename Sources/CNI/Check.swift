@@ -32,7 +32,7 @@ extension PluginCall {
                 findings.append(
                     "CNI_NETNS=\(printable(environment.networkNamespace)) is not the namespace of tunnel \(id)")
             }
-            for finding in try service.check(id, expecting: expected) where finding.verdict == .violated {
+            for finding in try service.check(record, expecting: expected) where finding.verdict == .violated {
                 findings.append("\(finding.promise): \(finding.text)")
             }
         } catch {

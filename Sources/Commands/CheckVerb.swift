@@ -12,7 +12,7 @@ extension Verb {
         }
         var all: [(id: TunnelID, finding: CheckFinding)] = []
         for id in ids {
-            let findings = try invocation.keeper.check(id)
+            let findings = try invocation.keeper.check(invocation.keeper.record(id))
             all += findings.map { (id, $0) }
             guard !invocation.output.isJSON else { continue }
             for finding in findings where !(invocation.output.isQuiet && finding.verdict != .violated) {

@@ -123,24 +123,44 @@ public enum File {
 
     /// Names in a directory, sorted, without `.` and `..`.
     public static func list(_ path: String) throws(SystemError) -> [String] {
+        try list(path) { _, _ in true }.filter { $0 != "." && $0 != ".." }.sorted()
+    }
+
+    /// Names of the symbolic links in a directory that say exactly `target`, such as descriptors in /proc/PID/fd.
+    /// One that is gone while it is looked at says nothing.
+    public static func links(to target: String, in path: String) throws(SystemError) -> [String] {
+        let wanted = target.utf8.map { CChar(bitPattern: $0) }
+        // One byte more shows a longer one.
+        var said = [CChar](repeating: 0, count: wanted.count + 1)
+        return try list(path) { directory, name in
+            let count = readlinkat(directory, name, &said, said.count)
+            return count == wanted.count && said.starts(with: wanted)
+        }
+    }
+
+    /// Names as they come, `.` and `..` with them.
+    private static func list(
+        _ path: String, where isWanted: (_ directory: Int32, _ name: UnsafePointer<CChar>) -> Bool
+    ) throws(SystemError) -> [String] {
         guard let directory = opendir(path) else {
             throw SystemError(call: "opendir", object: path, errno: .current)
         }
         defer { closedir(directory) }
+        let number = dirfd(directory)
         var names: [String] = []
         while true {
             // The only way to tell the end from a failure, which would look like a shorter directory.
             Glibc.errno = 0
             guard let entry = readdir(directory) else {
-                if Glibc.errno == 0 { break }
+                if Glibc.errno == 0 { return names }
                 throw SystemError(call: "readdir", object: path, errno: .current)
             }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { name in
+                    if isWanted(number, name) { names.append(String(cString: name)) }
+                }
             }
-            if name != "." && name != ".." { names.append(name) }
         }
-        return names.sorted()
     }
 
     /// Creates a directory and its missing parents; existing ones are left as they are.

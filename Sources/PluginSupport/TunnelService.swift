@@ -7,7 +7,7 @@ public protocol TunnelService: Sendable {
     func collect(runtime: String, network: String, keep: Set<Attachment>) throws(TunnelError) -> TeardownReport
     func list() throws(TunnelError) -> [TunnelSummary]
     /// `expected`: what has to be on the interface; nil is what `attach` put there.
-    func check(_ id: TunnelID, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding]
+    func check(_ record: TunnelRecord, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding]
     func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord
     /// What keeps `attach` from working on this host; empty when nothing does.
     func readiness(_ engine: EngineChoice) -> [TunnelError]

@@ -14,23 +14,20 @@ extension TunnelKeeper {
     /// - Parameter expected: what has to be on the interface; nil is what `attach` put there.
     /// - Throws: when it cannot look at all.
     public func check(
-        _ id: TunnelID, expecting expected: ExpectedNetwork? = nil
+        _ record: TunnelRecord, expecting expected: ExpectedNetwork? = nil
     ) throws(TunnelError) -> [CheckFinding] {
-        let record = try record(id)
-        guard let namespace = try record.namespace.open() else {
+        guard let target = try TargetNetwork.open(record.namespace) else {
             return [.init(.violated, "live", "the network namespace is gone (swg-ns gc cleans up)")]
         }
-        let target = try TargetNetwork(namespace, record.namespace)
-        // First, since the engine has to wake up for it: CHECK's delegate, which runs beside, will keep processors busy.
-        let device = checkDevice(record, target)
+        // First, since an engine has to wake up for it and answers beside everything else.
+        let question = Result { () throws(TunnelError) in try liveDevice(record, inside: target).askStatus() }
         do throws(SystemError) {
             let links = try target.netlink.links()
             let routes = try target.netlink.routes()
             var findings = try checkInterfaces(record, target, links, routes)
             findings += try checkAddresses(record, expected, target, links, routes)
-            findings += checkSockets(record)
-            if let engine = record.engineProcess { findings += EngineInspection.check(engine, record) }
-            findings += device
+            findings += record.engineProcess.map { checkEngine($0, record) } ?? [Self.kernelSocket(record)]
+            findings += checkDevice(record, question)
             findings += checkFiles(record)
             return findings
         } catch {
@@ -93,35 +90,40 @@ extension TunnelKeeper {
         return findings
     }
 
-    /// P2: where the UDP socket is.
-    private func checkSockets(_ record: TunnelRecord) -> [CheckFinding] {
-        guard let engine = record.engineProcess else {
-            return [
-                .init(
-                    .note, "P2",
-                    "the kernel's socket was made in net:[\(record.birthplace.inode)]; it has no descriptor to look at")
-            ]
-        }
-        guard engine.isAlive else {
-            return [.init(.violated, "live", "the engine (process \(engine.pid)) is dead: swg-ns repair \(record.id)")]
-        }
-        var findings = [CheckFinding(.proven, "live", "the engine lives (process \(engine.pid))")]
-        guard let namespace = try? NetworkNamespace.open(process: engine, allowOwn: true) else {
-            return findings + [.init(.unknown, "P2", "the engine's namespace cannot be seen: run as root")]
-        }
-        let isHome = record.birthplace.matches(namespace)
-        findings.append(
-            .init(
+    private static func kernelSocket(_ record: TunnelRecord) -> CheckFinding {
+        .init(
+            .note, "P2",
+            "the kernel's socket was made in net:[\(record.birthplace.inode)]; it has no descriptor to look at")
+    }
+
+    /// The engine lives; P2: where its UDP sockets are; P3: what it may do.
+    private func checkEngine(_ engine: ProcessIdentity, _ record: TunnelRecord) -> [CheckFinding] {
+        let home: CheckFinding
+        do throws(NamespaceError) {
+            let namespace = try NetworkNamespace.open(process: engine, allowOwn: true)
+            let isHome = record.birthplace.matches(namespace)
+            home = .init(
                 isHome ? .proven : .violated, "P2",
                 "the engine and its UDP sockets are in net:[\(namespace.identity.inode)], \(isHome ? "the birthplace" : "not the birthplace")"
-            ))
-        return findings
+            )
+        } catch {
+            guard engine.isAlive else {
+                return [
+                    .init(.violated, "live", "the engine (process \(engine.pid)) is dead: swg-ns repair \(record.id)")
+                ]
+            }
+            home = .init(.unknown, "P2", "the engine's namespace cannot be seen: run as root")
+        }
+        return [.init(.proven, "live", "the engine lives (process \(engine.pid))"), home]
+            + EngineInspection.check(engine, record)
     }
 
     /// The device answers, and when the last handshake was.
-    private func checkDevice(_ record: TunnelRecord, _ target: TargetNetwork) -> [CheckFinding] {
+    private func checkDevice(
+        _ record: TunnelRecord, _ question: consuming Result<PendingStatus, TunnelError>
+    ) -> [CheckFinding] {
         do throws(TunnelError) {
-            let status = try liveDevice(record, inside: target).status()
+            let status = try question.get().status()
             guard status.configuration.privateKey?.publicKey.base64 == record.publicKey else {
                 return [.init(.violated, "live", "the device has another key than the one it was made with")]
             }

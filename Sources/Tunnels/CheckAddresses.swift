@@ -35,8 +35,11 @@ extension TunnelKeeper {
             !present.contains { $0.address == wanted.address && $0.length == wanted.length }
         }
         let through = Set(routes.filter { $0.linkIndexes.contains(link.index) }.map(\.destination))
-        let elsewhere = Set(routes.map(\.destination)).subtracting(made.routes)
-        let missingRoutes = wanted.routes.filter { !through.contains($0) && !elsewhere.contains($0) }
+        let anywhere = Set(routes.map(\.destination))
+        let ours = Set(made.routes)
+        let missingRoutes = wanted.routes.filter {
+            !through.contains($0) && (ours.contains($0) || !anywhere.contains($0))
+        }
         return [
             finding("addresses", wanted.addresses, missingAddresses, record),
             finding("routes", wanted.routes, missingRoutes, record),

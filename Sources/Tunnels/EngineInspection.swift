@@ -7,7 +7,6 @@ import Namespaces
 /// that parses foreign bytes has no power.
 enum EngineInspection {
     static func check(_ engine: ProcessIdentity, _ record: TunnelRecord) -> [CheckFinding] {
-        guard engine.isAlive else { return [] }
         var findings: [CheckFinding] = []
         let processes = [engine.pid] + EnginePlacement.descendants(of: engine.pid)
         if let pins = pins(of: record.namespace, processes) {
@@ -35,11 +34,10 @@ enum EngineInspection {
     private static func pins(of namespace: NamespaceReference, _ processes: [Int32]) -> [String]? {
         var pins: [String] = []
         for process in processes {
-            guard let numbers = try? File.list("/proc/\(process)/fd") else { return nil }
-            for number in numbers
-            where (try? File.readLink("/proc/\(process)/fd/\(number)")) == "net:[\(namespace.inode)]" {
-                pins.append("descriptor \(number) of process \(process)")
+            guard let numbers = try? File.links(to: "net:[\(namespace.inode)]", in: "/proc/\(process)/fd") else {
+                return nil
             }
+            pins += numbers.map { "descriptor \($0) of process \(process)" }
         }
         return pins
     }
@@ -47,14 +45,15 @@ enum EngineInspection {
     /// No capability, no new privileges, a system-call filter. proc_pid_status(5).
     private static func worker(_ process: Int32) -> [CheckFinding] {
         guard let text = try? File.readText("/proc/\(process)/status") else { return [] }
-        var fields: [Substring: Substring] = [:]
-        for line in text.split(separator: "\n") {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            fields[line[..<colon]] = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
+        // By bytes: characters of sixty lines take as long as all questions to the kernel.
+        let lines = text.utf8.split(separator: UInt8(ascii: "\n"))
+        func values(_ key: String) -> [Substring] {
+            let line = lines.first { $0.starts(with: "\(key):".utf8) }
+            return line?.split(separator: UInt8(ascii: "\t")).dropFirst().map { Substring($0) } ?? []
         }
-        let capabilities = fields["CapEff"].flatMap { UInt64($0, radix: 16) }
-        let isConfined = capabilities == 0 && fields["NoNewPrivs"] == "1" && fields["Seccomp"] == "2"
-        let user = fields["Uid"]?.split(separator: "\t").first ?? "?"
+        let capabilities = values("CapEff").first.flatMap { UInt64($0, radix: 16) }
+        let isConfined = capabilities == 0 && values("NoNewPrivs") == ["1"] && values("Seccomp") == ["2"]
+        let user = values("Uid").first ?? "?"
         let claim =
             "the worker (process \(process), user \(user)) has no capability, no way to more, and a system-call filter"
         return [

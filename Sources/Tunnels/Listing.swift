@@ -60,11 +60,11 @@ extension TunnelKeeper {
     func network(
         of record: TunnelRecord, _ census: SharedCensus = SharedCensus()
     ) throws(TunnelError) -> TargetNetwork {
-        guard let namespace = try record.namespace.open(census) else {
+        guard let network = try TargetNetwork.open(record.namespace, census) else {
             throw TunnelError(
                 .target, "the network namespace of tunnel \(record.id) is gone", cure: "clean up with swg-ns gc")
         }
-        return try TargetNetwork(namespace, record.namespace)
+        return network
     }
 
     func phase(

@@ -85,7 +85,7 @@ final class FakeTunnels: TunnelService {
         }
     }
 
-    func check(_ id: TunnelID, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding] {
+    func check(_ record: TunnelRecord, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding] {
         state.withLock { $0.findings }
     }
 

@@ -36,6 +36,23 @@ import Testing
         #expect(try !File.remove("\(folder)/a/b/f"))
     }
 
+    @Test func `links are found by exactly what they say`() throws {
+        let folder = "/tmp/swg-links-\(getpid())"
+        try File.makeDirectories(folder)
+        defer {
+            for name in (try? File.list(folder)) ?? [] { unlink("\(folder)/\(name)") }
+            rmdir(folder)
+        }
+        for (name, said) in [("b", "net:[12]"), ("a", "net:[12]"), ("longer", "net:[12]3"), ("shorter", "net:[12")] {
+            symlink(said, "\(folder)/\(name)")
+        }
+        try File.replace("\(folder)/file", with: "net:[12]")
+        #expect(try File.links(to: "net:[12]", in: folder).sorted() == ["a", "b"])
+        #expect(try File.links(to: "", in: folder) == [])
+        let error = #expect(throws: SystemError.self) { try File.links(to: "x", in: "\(folder)/none") }
+        #expect(error?.errno == Errno(ENOENT))
+    }
+
     @Test func `readAll refuses more than its limit`() throws {
         let file = try MemoryFile.create(name: "t", contents: Array(repeating: 1, count: 100))
         let error = #expect(throws: SystemError.self) { try file.readAll(limitBytes: 99) }

@@ -47,7 +47,9 @@ final class RecordingTunnels: TunnelService {
     }
 
     func list() throws(TunnelError) -> [TunnelSummary] { [] }
-    func check(_ id: TunnelID, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding] { [] }
+    func check(_ record: TunnelRecord, expecting expected: ExpectedNetwork?) throws(TunnelError) -> [CheckFinding] {
+        []
+    }
     func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord { throw TunnelError(.notFound, "") }
     func readiness(_ engine: EngineChoice) -> [TunnelError] { [] }
     func poolStatus(directory: String) throws(TunnelError) -> PoolStatus { PoolStatus(total: 0, free: 0, unusable: []) }

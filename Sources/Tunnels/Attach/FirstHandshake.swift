@@ -5,36 +5,6 @@ import Netlink
 import WireGuardCrypto
 import WireGuardModel
 
-/// A live device, whichever backend it has: asked and told in one way.
-enum LiveDevice {
-    case engine(UAPIClient)
-    case kernel(WireGuardNetlink, interface: String)
-
-    func status() throws(TunnelError) -> DeviceStatus {
-        switch self {
-        case .engine(let client): return try client.status()
-        case .kernel(let netlink, let interface):
-            do throws(SystemError) {
-                return try netlink.device(interface)
-            } catch {
-                throw TunnelError(error, doing: "asking the kernel about \(interface)")
-            }
-        }
-    }
-
-    func apply(_ change: DeviceChange) throws(TunnelError) {
-        switch self {
-        case .engine(let client): try client.apply(change)
-        case .kernel(let netlink, let interface):
-            do throws(SystemError) {
-                try netlink.apply(change, to: interface)
-            } catch {
-                throw TunnelError(error, doing: "changing \(interface)")
-            }
-        }
-    }
-}
-
 /// Waiting for the first handshake, and setting it off.
 enum FirstHandshake {
     /// Between two looks: WireGuard tells nobody when a handshake completes, so this is asked. Only `--wait` and
@@ -91,18 +61,6 @@ enum FirstHandshake {
 }
 
 extension TunnelKeeper {
-    /// The device of a tunnel: over the engine's socket, or over a socket in its namespace.
-    func liveDevice(
-        _ record: TunnelRecord, inside target: TargetNetwork
-    ) throws(TunnelError) -> LiveDevice {
-        if record.backend == .userspace { return .engine(UAPIClient(path: record.uapiSocketPath ?? "")) }
-        do throws(SystemError) {
-            return .kernel(try target.namespace.wireGuardNetlink(), interface: record.interface)
-        } catch {
-            throw TunnelError(error, doing: "asking the kernel about \(record.interface)")
-        }
-    }
-
     func waitForHandshake(
         of record: TunnelRecord, _ plan: TunnelPlan, inside target: TargetNetwork, seconds: Double
     ) throws(TunnelError) -> Double? {

@@ -27,6 +27,28 @@ final class TargetNetwork {
         }
     }
 
+    /// The namespace of a reference, found again and verified; nil when it is gone.
+    ///
+    /// - Parameter census: as of `NamespaceReference.open`.
+    static func open(
+        _ reference: NamespaceReference, _ census: SharedCensus = SharedCensus()
+    ) throws(TunnelError) -> TargetNetwork? {
+        // Mostly its file leads to it. Then one socket in it, for which a thread has to go there, is the one to work with
+        // and tells which namespace it is.
+        if let path = reference.path, let file = try? NetworkNamespace.open(path: path, allowOwn: true),
+            file.identity == reference.identity
+        {
+            var isSame = false
+            let target = try? TargetNetwork(file) { _, socket in
+                isSame = reference.isCookie(ofSocket: socket)
+                return reference
+            }
+            if let target, isSame { return target }
+        }
+        guard let namespace = try reference.open(census) else { return nil }
+        return try TargetNetwork(namespace, reference)
+    }
+
     private init(
         _ namespace: consuming NetworkNamespace, _ refer: (borrowing NetworkNamespace, Int32) -> NamespaceReference
     ) throws(TunnelError) {

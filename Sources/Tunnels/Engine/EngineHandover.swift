@@ -17,10 +17,8 @@ enum EngineHandover {
         guard let process = try engine.open() else {
             throw SystemError(call: "pidfd_open", object: "process \(engine.pid)", errno: Errno(ESRCH))
         }
-        for name in try File.list("/proc/\(engine.pid)/fd") {
-            guard let number = Int32(name),
-                (try? File.readLink("/proc/\(engine.pid)/fd/\(name)")) == TunDevice.path
-            else { continue }
+        for name in try File.links(to: TunDevice.path, in: "/proc/\(engine.pid)/fd") {
+            guard let number = Int32(name) else { continue }
             let pidfd = process.descriptor.rawValue
             return FileDescriptor(
                 owning: try systemCall("pidfd_getfd", "descriptor \(number) of process \(engine.pid)") {

@@ -11,36 +11,57 @@ struct UAPIClient {
     var timeoutMilliseconds: Int32 = 3000
 
     /// `get=1`.
-    func status() throws(TunnelError) -> DeviceStatus {
+    func status() throws(TunnelError) -> DeviceStatus { try status(askStatus()) }
+
+    /// `get=1`, whose answer is read later: the engine writes it beside what the caller does meanwhile.
+    func askStatus() throws(TunnelError) -> PendingAnswer {
         var request = SecretText(capacity: 64)
         request.appendUAPIGet()
-        return try exchange(request, "asking").device
+        return try send(request, "asking")
+    }
+
+    func status(_ answer: consuming PendingAnswer) throws(TunnelError) -> DeviceStatus {
+        try receive(answer, "asking").device
     }
 
     /// `set=1`.
     func apply(_ change: DeviceChange) throws(TunnelError) {
         var request = SecretText()
         request.append(uapiSet: change)
-        _ = try exchange(request, "telling")
+        let answer = try send(request, "telling")
+        _ = try receive(answer, "telling")
     }
 
-    private func exchange(_ request: borrowing SecretText, _ verb: String) throws(TunnelError) -> UAPIResponse {
-        do {
+    private func send(_ request: borrowing SecretText, _ verb: String) throws(TunnelError) -> PendingAnswer {
+        do throws(SystemError) {
             let socket = try connect()
+            let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(timeoutMilliseconds, 0)) * 1_000_000)
             try request.withBytes { (bytes) throws(SystemError) in try send(bytes, on: socket) }
-            let response = try receive(from: socket)
+            return PendingAnswer(socket: socket, deadline: deadline)
+        } catch {
+            throw failure(error, verb)
+        }
+    }
+
+    private func receive(_ answer: borrowing PendingAnswer, _ verb: String) throws(TunnelError) -> UAPIResponse {
+        do {
+            let response = try read(answer)
             if let errno = response.errno {
                 throw SystemError(call: "UAPI", object: path, errno: errno, detail: "the engine refuses")
             }
             return response
         } catch let error as SystemError {
-            let dead = error.errno.rawValue == ECONNREFUSED || error.errno.rawValue == ENOENT
-            throw TunnelError(
-                error, doing: "\(verb) the engine", kind: .engine,
-                cure: dead ? "the engine is not running: swg-ns repair" : nil)
+            throw failure(error, verb)
         } catch {
             throw TunnelError(.engine, "\(verb) the engine at \(path): \(error)")
         }
+    }
+
+    private func failure(_ error: SystemError, _ verb: String) -> TunnelError {
+        let dead = error.errno.rawValue == ECONNREFUSED || error.errno.rawValue == ENOENT
+        return TunnelError(
+            error, doing: "\(verb) the engine", kind: .engine,
+            cure: dead ? "the engine is not running: swg-ns repair" : nil)
     }
 
     /// With a time limit for connecting, too: the backlog of an engine that does not accept fills up with callers
@@ -68,15 +89,16 @@ struct UAPIClient {
         }
     }
 
-    private func receive(from socket: borrowing FileDescriptor) throws -> UAPIResponse {
-        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(timeoutMilliseconds, 0)) * 1_000_000)
-        let buffer = LockedBuffer(byteCount: 65536)
+    private func read(_ answer: borrowing PendingAnswer) throws -> UAPIResponse {
+        let buffer = LockedBuffer(byteCount: LockedMemory.pageBytes)
         var parser = UAPIResponseParser()
-        let number = socket.rawValue
+        let number = answer.socket.rawValue
         while true {
-            let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
+            let remaining = Int32(clamping: answer.deadline.since(BootTime.now) / 1_000_000)
             guard try waitReadable(number, milliseconds: remaining) else { throw late("read") }
-            let count = try systemCall("read", path) { read(number, buffer.bytes.baseAddress, buffer.bytes.count) }
+            let count = try systemCall("read", path) {
+                Glibc.read(number, buffer.bytes.baseAddress, buffer.bytes.count)
+            }
             guard count > 0 else {
                 throw SystemError(call: "read", object: path, errno: Errno(EPIPE), detail: "the engine hung up")
             }
@@ -85,4 +107,10 @@ struct UAPIClient {
             }
         }
     }
+}
+
+/// A request that the engine works on.
+struct PendingAnswer: ~Copyable {
+    fileprivate let socket: FileDescriptor
+    fileprivate let deadline: BootTime
 }

@@ -86,6 +86,12 @@ struct NamespaceReference: Codable, Hashable, Sendable {
         }
     }
 
+    /// Whether a socket was opened in it, as far as its cookie tells.
+    func isCookie(ofSocket socket: Int32) -> Bool {
+        guard let cookie else { return true }
+        return (try? NetworkNamespace.cookie(ofSocket: socket)) == cookie
+    }
+
     /// Nil for every way in which a file can lead to this namespace no more.
     private func unlessGone(
         _ open: () throws(NamespaceError) -> NetworkNamespace
