@@ -13,10 +13,13 @@ extension PluginCall {
     func check() throws(PluginError) {
         let configuration = try CheckConfiguration(input)
         try requireVerb(in: configuration.version)
-        var delegate: DelegateRun?
-        if let type = configuration.ipamType { delegate = try DelegateRun(self.delegate(type, input), .check) }
-        let own = failures { () throws(PluginError) in try checkTunnel(configuration) }
-        let delegates = failures { () throws(PluginError) in try delegate?.finish() }
+        guard let type = configuration.ipamType else { return try checkTunnel(configuration) }
+        let delegate = try self.delegate(type, input)
+        // Whoever waits until a program has begun wakes up on the processor on which it begins, and takes it away from it.
+        let (run, own) = beside({ Result { () throws(PluginError) in try DelegateRun(delegate, .check) } }) {
+            failures { () throws(PluginError) in try checkTunnel(configuration) }
+        }
+        let delegates = failures { () throws(PluginError) in try run.get().finish() }
         if let error = PluginError.first(of: own + delegates) { throw error }
     }
 
