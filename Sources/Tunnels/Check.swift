@@ -19,11 +19,12 @@ extension TunnelKeeper {
         guard let target = try TargetNetwork.open(record.namespace) else {
             return [.init(.violated, "live", "the network namespace is gone (swg-ns gc cleans up)")]
         }
-        // First, since an engine has to wake up for it and answers beside everything else.
-        let question = Result { () throws(TunnelError) in try liveDevice(record, inside: target).askStatus() }
         do throws(SystemError) {
             let links = try target.netlink.links()
             let routes = try target.netlink.routes()
+            // An engine has to wake up for it, and answers beside what follows; not beside the routes, which may be a
+            // million: it waits five seconds for the reader of a long answer.
+            let question = Result { () throws(TunnelError) in try liveDevice(record, inside: target).askStatus() }
             var findings = try checkInterfaces(record, target, links, routes)
             findings += try checkAddresses(record, expected, target, links, routes)
             findings += record.engineProcess.map { checkEngine($0, record) } ?? [Self.kernelSocket(record)]

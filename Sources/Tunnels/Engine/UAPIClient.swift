@@ -20,7 +20,7 @@ struct UAPIClient {
         return try send(request, "asking")
     }
 
-    func status(_ answer: consuming PendingAnswer) throws(TunnelError) -> DeviceStatus {
+    func status(_ answer: borrowing PendingAnswer) throws(TunnelError) -> DeviceStatus {
         try receive(answer, "asking").device
     }
 
@@ -35,9 +35,8 @@ struct UAPIClient {
     private func send(_ request: borrowing SecretText, _ verb: String) throws(TunnelError) -> PendingAnswer {
         do throws(SystemError) {
             let socket = try connect()
-            let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(timeoutMilliseconds, 0)) * 1_000_000)
             try request.withBytes { (bytes) throws(SystemError) in try send(bytes, on: socket) }
-            return PendingAnswer(socket: socket, deadline: deadline)
+            return PendingAnswer(socket: socket)
         } catch {
             throw failure(error, verb)
         }
@@ -90,11 +89,13 @@ struct UAPIClient {
     }
 
     private func read(_ answer: borrowing PendingAnswer) throws -> UAPIResponse {
+        // From here, however long the caller was busy: a long answer waits for its reader half-way.
+        let deadline = BootTime.now.advanced(byNanoseconds: UInt64(max(timeoutMilliseconds, 0)) * 1_000_000)
         let buffer = LockedBuffer(byteCount: LockedMemory.pageBytes)
         var parser = UAPIResponseParser()
         let number = answer.socket.rawValue
         while true {
-            let remaining = Int32(clamping: answer.deadline.since(BootTime.now) / 1_000_000)
+            let remaining = Int32(clamping: deadline.since(BootTime.now) / 1_000_000)
             guard try waitReadable(number, milliseconds: remaining) else { throw late("read") }
             let count = try systemCall("read", path) {
                 Glibc.read(number, buffer.bytes.baseAddress, buffer.bytes.count)
@@ -112,5 +113,4 @@ struct UAPIClient {
 /// A request that the engine works on.
 struct PendingAnswer: ~Copyable {
     fileprivate let socket: FileDescriptor
-    fileprivate let deadline: BootTime
 }
