@@ -87,9 +87,6 @@ struct TransmitLoop: ~Copyable {
                 pathGeneration = generation
                 batch.sender.forgetRefusals()
             }
-            // Before the TUN: what control wants to be dropped because the interface was down must not be a packet
-            // that came when it was up again.
-            if !device.pointee.transmitInbox.isEmpty { handleMail(now: .now) }
             var isDry = false
             while !isDry {
                 let now = BootTime.now

@@ -21,6 +21,8 @@ struct PeerMail: ~Copyable {
         static let keepalive = Work(rawValue: 16)
         /// Drop what is staged.
         static let purge = Work(rawValue: 32)
+        /// In the place of an order that was carried out ahead of the mail, which must not look idle in an inbox.
+        fileprivate static let done = Work(rawValue: 64)
     }
 
     let peer: PeerPointer
@@ -28,6 +30,15 @@ struct PeerMail: ~Copyable {
     fileprivate let next = Atomic<UnsafeMutablePointer<PeerMail>?>(nil)
 
     init(peer: PeerPointer) { self.peer = peer }
+
+    /// Owner only: whether there is an order to drop, which is then the caller's to carry out. The mail itself may not
+    /// have been taken, nor even have reached the inbox.
+    func takePurge() -> Bool {
+        guard Work(rawValue: work.load(ordering: .acquiring)).contains(.purge) else { return false }
+        work.bitwiseOr(Work.done.rawValue, ordering: .relaxed)
+        work.bitwiseAnd(~Work.purge.rawValue, ordering: .acquiring)
+        return true
+    }
 
     /// Nothing to do, and in no inbox.
     var isIdle: Bool { work.load(ordering: .acquiring) == 0 }

@@ -118,6 +118,8 @@ struct Transmitter: ~Copyable {
     /// Keeps a copy of the packet until there is a key. An empty one is a keepalive.
     mutating func stage(_ peer: PeerPointer, _ packet: UnsafeRawBufferPointer) {
         guard !peer.pointee.isRemoved.load(ordering: .relaxed) else { return }
+        // Ordered before this packet came: it must not be dropped with those of before (checklist D12).
+        if peer.pointee.transmitMail.pointee.takePurge() { discardStaged(peer) }
         let dropped = peer.pointee.staged.append(packet, pool: &pool)
         count(dropped: dropped)
     }

@@ -59,6 +59,31 @@ import WireGuardModel
         #expect(pair.sent(.initiation, from: pair.a).count == 3)
     }
 
+    @Test
+    func `D12: tx has not seen the order to drop when the first packet after it comes: what waited goes, it stays`() {
+        let pair = VirtualPair()
+        pair.connect()
+        let peer = pair.a.peer(pair.b.publicKey)
+        for round in 1...3 {
+            pair.run(seconds: 181)
+            // What waits, and then down and up with all of it in one batch of tx.
+            pair.send(from: pair.a)
+            #expect(peer.stagedCount == 1)
+            pair.a.device.setUp(false, at: pair.now)
+            pair.a.device.setUp(true, at: pair.now)
+            pair.send(from: pair.a)
+            #expect(peer.stagedCount == 1)
+            #expect(
+                pair.a.device.record.pointee.counters.transmitDropped.load(ordering: .relaxed) == UInt64(round))
+            let before = pair.b.delivered.count
+            pair.settle()
+            #expect(pair.b.delivered.count == before + 1)
+        }
+        pair.a.device.setUp(false, at: pair.now)
+        pair.a.runTransmit(at: pair.now.boot)
+        #expect(peer.stagedCount == 0 && peer.pointee.transmitMail.pointee.isIdle)
+    }
+
     @Test func `D12: up while up asks nobody for anything`() {
         let pair = VirtualPair(keepaliveA: 25)
         pair.settle()
