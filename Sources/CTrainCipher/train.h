@@ -25,6 +25,19 @@
 
 #include <string.h>
 
+#if defined(__x86_64__)
+
+#include <sys/platform/x86.h>
+
+// What the dynamic linker found out; the compiler's own question runs CPUID in every program that this is linked into,
+// before main, and on a virtual machine each leaves the guest. glibc's own function for it shifts into a sign.
+static inline bool cpu_has(unsigned feature) {
+    const struct cpuid_feature *leaf = __x86_get_cpuid_feature_leaf(feature / 128);
+    return leaf->active_array[feature % 128 / 32] >> feature % 32 & 1;
+}
+
+#endif
+
 enum {
     BLOCK_BYTES = 64,
     // Eight packets of a device MTU of 1420: twelve passes of sixteen lanes, 12 KiB.

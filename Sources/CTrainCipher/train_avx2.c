@@ -13,7 +13,6 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
-#include <sys/platform/x86.h>
 
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
 
@@ -300,8 +299,6 @@ ALWAYS_INLINE void authenticate(
 
 #pragma clang attribute pop
 
-// What the dynamic linker found out, as in train_avx512.c: the compiler's own question runs CPUID in every program that
-// this is linked into, before main, and on a virtual machine each leaves the guest.
-bool swg_train_avx2_supported(void) { return CPU_FEATURE_ACTIVE(AVX2); }
+bool swg_train_avx2_supported(void) { return cpu_has(x86_cpu_AVX2); }
 
 #endif

@@ -19,7 +19,6 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
-#include <sys/platform/x86.h>
 
 #pragma clang attribute push(__attribute__((target("avx2,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512ifma"))), apply_to = function)
 
@@ -352,9 +351,8 @@ ALWAYS_INLINE void authenticate(
 #pragma clang attribute pop
 
 bool swg_train_avx512_supported(void) {
-    return CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI2) && CPU_FEATURE_ACTIVE(AVX512F)
-        && CPU_FEATURE_ACTIVE(AVX512BW) && CPU_FEATURE_ACTIVE(AVX512DQ) && CPU_FEATURE_ACTIVE(AVX512VL)
-        && CPU_FEATURE_ACTIVE(AVX512_IFMA);
+    return cpu_has(x86_cpu_AVX2) && cpu_has(x86_cpu_BMI2) && cpu_has(x86_cpu_AVX512F) && cpu_has(x86_cpu_AVX512BW)
+        && cpu_has(x86_cpu_AVX512DQ) && cpu_has(x86_cpu_AVX512VL) && cpu_has(x86_cpu_AVX512_IFMA);
 }
 
 #endif

@@ -45,8 +45,9 @@ read -r size kept <<<"$(locked)"
 [ "$size" -gt 0 ] && [ "$size" = "$kept" ] || fail "$kept of $size KiB of the configuration are locked"
 for _ in $(seq 200); do printf '[Peer]\nPublicKey = %s\nAllowedIPs = 10.1.0.0/16\nPresharedKey = %s\n' "$(head -c 32 /dev/urandom | base64)" "$(cat second.psk)"; done >many.conf
 wg addconf one many.conf
-read -r more kept <<<"$(locked)"
-[ "$more" -gt "$size" ] && [ "$more" = "$kept" ] || fail "$kept of $more KiB of the grown configuration are locked"
+# The worker writes it, the monitor hears of it a moment later.
+is_grown_and_locked() { read -r more kept <<<"$(locked)"; [ "$more" -gt "$size" ] && [ "$more" = "$kept" ]; }
+wait_until 5 is_grown_and_locked || fail "$kept of $more KiB of the grown configuration are locked"
 kill -KILL "$(workers one)"
 wait_until 3 wg show one || fail "no new worker"
 read -r more kept <<<"$(locked)"
