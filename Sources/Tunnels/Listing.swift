@@ -9,7 +9,7 @@ extension TunnelKeeper {
     /// What a tunnel was made of.
     public func record(_ id: TunnelID) throws(TunnelError) -> TunnelRecord {
         guard let record = try StateFile.read(TunnelRecord.self, from: state.record(of: id)) else {
-            throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
+            throw TunnelError.noTunnel(id)
         }
         return record
     }

@@ -21,9 +21,7 @@ extension TunnelKeeper {
     ///
     /// - Parameter source: nil is the file it was made from.
     public func reload(_ id: TunnelID, from source: ConfigurationSource?) throws(TunnelError) -> ReloadReport {
-        guard let lock = try state.lock(id, wait: true) else {
-            throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
-        }
+        guard let lock = try state.lock(id, wait: true) else { throw TunnelError.noTunnel(id) }
         var record = try record(id)
         let report = try reload(&record, source)
         try StateFile.write(record, to: state.record(of: id))

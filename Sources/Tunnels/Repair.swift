@@ -48,9 +48,7 @@ extension TunnelKeeper {
     ) throws(TunnelError) -> RepairReport {
         let interruption = Interruption()
         defer { interruption.end() }
-        guard let lock = try state.lock(id, wait: true) else {
-            throw TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
-        }
+        guard let lock = try state.lock(id, wait: true) else { throw TunnelError.noTunnel(id) }
         if try isAbandoned(id) {
             let errors = takeDown(id, holding: lock)
             if let first = errors.first { throw first }

@@ -73,3 +73,9 @@ extension TunnelError: CustomStringConvertible {
         return text
     }
 }
+
+extension TunnelError {
+    static func noTunnel(_ id: TunnelID) -> TunnelError {
+        TunnelError(.notFound, "there is no tunnel \(id)", cure: "see swg-ns list")
+    }
+}

@@ -17,9 +17,7 @@ extension TunnelKeeper {
         }
         try InheritedDescriptors.fillGaps()
         let user = try InvokingUser.find(asked: request.user)
-        guard let record = try StateFile.read(TunnelRecord.self, from: state.record(of: request.tunnel)) else {
-            throw TunnelError(.notFound, "there is no tunnel \(request.tunnel)", cure: "see swg-ns list")
-        }
+        let record = try record(request.tunnel)
         guard let namespace = try record.namespace.open() else {
             throw TunnelError(
                 .target, "the network namespace of tunnel \(request.tunnel) is gone",
