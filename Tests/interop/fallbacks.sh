@@ -13,7 +13,7 @@ wait_until 5 sh -c 'ip netns exec b ss -Hltn | grep >/dev/null :5201' || fail "n
 traffic() { # traffic OPTIONS…: of iperf3
     for _ in 1 2 3 4 5; do
         in_a timeout 60 iperf3 "$@" >client.log 2>&1 && return
-        grep -qE 'control message: Connection reset|server is busy|Connection refused' client.log || return 1
+        grep -qE '(control message|connect to server): Connection reset|server is busy|Connection refused' client.log || return 1
         sleep 0.2
     done
     return 1
