@@ -34,6 +34,8 @@ struct ReceiveLoop: ~Copyable {
     private var runTrafficClass: UInt8 = 0
     private var polling: BusyPolling
     private var trial = PollingTrial()
+    /// Of all datagrams, for `trial`.
+    private var receivedBytes: UInt64 = 0
     private var pollingRound: UInt32 = 0
 
     /// - Parameters: descriptor numbers that stay the same when the sockets behind them are replaced; control
@@ -111,7 +113,10 @@ struct ReceiveLoop: ~Copyable {
         guard polling.isPossible else { return epoll_wait(poll.descriptor.rawValue, &event, 1, -1) }
         let count = polling.wait(poll.descriptor.rawValue, &event)
         let wasLooking = trial.isLooking
-        trial.packetCame(at: BootTime.now, isExhausted: wasLooking && polling.isExhausted)
+        trial.packetCame(
+            at: BootTime.now,
+            movedBytes: receivedBytes &+ device.pointee.loops.pointee.sentBytes.load(ordering: .relaxed),
+            isExhausted: wasLooking && polling.isExhausted)
         if trial.isLooking != wasLooking {
             // Zero is none.
             if !wasLooking { pollingRound = pollingRound == .max ? 1 : pollingRound &+ 1 }
@@ -127,6 +132,7 @@ struct ReceiveLoop: ~Copyable {
         let now = BootTime.now
         for index in 0..<count {
             guard let message = datagrams.message(index) else { continue }
+            receivedBytes &+= UInt64(truncatingIfNeeded: message.byteCount)
             var offset = 0
             while offset < message.byteCount {
                 let bytes = min(message.segmentBytes, message.byteCount &- offset)

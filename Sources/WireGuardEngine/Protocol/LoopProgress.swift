@@ -24,6 +24,8 @@ struct LoopProgress: ~Copyable {
     let receive = State()
     /// Not zero: before they sleep, the loops look for a packet (`BusyPolling`). Another number is a new permission.
     let pollingRound = Atomic<UInt32>(0)
+    /// What tx has handed to UDP; its own to write.
+    let sentBytes = Atomic<UInt64>(0)
 
     /// At the end of each batch: the loop holds no pointer into the shared records.
     @inline(__always)

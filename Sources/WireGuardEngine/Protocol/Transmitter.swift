@@ -96,7 +96,10 @@ struct Transmitter: ~Copyable {
         var wakes = device.pointee.anyPacketTraversal(peer, now)
         device.pointee.anyPacketSent(peer)
         if wireBytes > 0 {
-            peer.pointee.row.pointee.sentBytes.wrappingAdd(UInt64(truncatingIfNeeded: wireBytes), ordering: .relaxed)
+            let bytes = UInt64(truncatingIfNeeded: wireBytes)
+            peer.pointee.row.pointee.sentBytes.wrappingAdd(bytes, ordering: .relaxed)
+            let all = device.pointee.loops.pointee.sentBytes.load(ordering: .relaxed)
+            device.pointee.loops.pointee.sentBytes.store(all &+ bytes, ordering: .relaxed)
         }
         if hasData && !PeerTimers.isPending(peer.pointee.timers.newHandshake) {
             wakes.formUnion(device.pointee.dataSent(peer, now, jitter: jitter.next()))

@@ -11,6 +11,9 @@ import WireGuardTestSupport
     private struct Traffic {
         var trial = PollingTrial()
         var now = BootTime(nanoseconds: 1_000_000_000)
+        /// What a packet that comes moves, both ways together.
+        var packetBytes: UInt64 = 200
+        var movedBytes: UInt64 = 0
         var lookedNanoseconds: UInt64 = 0
         var totalNanoseconds: UInt64 = 0
 
@@ -22,7 +25,8 @@ import WireGuardTestSupport
                 let waited = period(isLooking)
                 now = now.advanced(byNanoseconds: waited)
                 if isLooking { lookedNanoseconds += min(waited, BusyPolling.longestLookNanoseconds) }
-                trial.packetCame(at: now, isExhausted: false)
+                trial.packetCame(at: now, movedBytes: movedBytes, isExhausted: false)
+                movedBytes += packetBytes
             }
             totalNanoseconds += now.since(start)
         }
@@ -114,6 +118,48 @@ import WireGuardTestSupport
         #expect(traffic.trial.isLooking)
     }
 
+    @Test func `an exchange behind a stream of its own pace is known by its bytes, and forgiven a failure`() {
+        // Wherever in a rest of four seconds it begins.
+        for start in 0..<20 {
+            var traffic = Traffic()
+            traffic.packetBytes = 60_000
+            traffic.run(seconds: 60 + Double(start) / 5) { _ in 150_000 }
+            traffic.packetBytes = 200
+            // The other end looks meanwhile, and the first comparison shows no gain.
+            traffic.run(seconds: 0.25) { _ in 100_000 }
+            traffic.run(seconds: 0.5) { $0 ? 50_000 : 100_000 }
+            #expect(traffic.trial.isLooking, "\(start)")
+        }
+    }
+
+    @Test func `what has been found to gain keeps looking for a smaller gain`() {
+        var traffic = Traffic()
+        traffic.run(seconds: 1) { $0 ? 50_000 : 150_000 }
+        traffic.lookedNanoseconds = 0
+        traffic.totalNanoseconds = 0
+        traffic.run(seconds: 10) { $0 ? 85_000 : 100_000 }
+        #expect(traffic.shareOfProcessor > 0.9)
+        var other = Traffic()
+        other.run(seconds: 10) { $0 ? 85_000 : 100_000 }
+        #expect(other.shareOfProcessor < 0.05)
+    }
+
+    @Test func `a stream whose bytes change all the time costs no more than a tenth`() {
+        var traffic = Traffic()
+        var count = 0
+        traffic.run(seconds: 60) { _ in
+            count += 1
+            return 100_000
+        }
+        var changing = Traffic()
+        for round in 0..<600 {
+            changing.packetBytes = round % 2 == 0 ? 200 : 60_000
+            changing.run(seconds: 0.1) { _ in round % 3 == 0 ? 40_000 : 150_000 }
+        }
+        #expect(changing.shareOfProcessor < 0.1)
+        #expect(changing.lookedNanoseconds > traffic.lookedNanoseconds)
+    }
+
     @Test func `a stream whose pace changes all the time is tried again and again, and still costs little`() {
         var traffic = Traffic()
         var count = 0
@@ -135,7 +181,7 @@ import WireGuardTestSupport
 
         traffic.run(seconds: 10) { $0 ? 50_000 : 150_000 }
         #expect(traffic.trial.isLooking, "and it may come back")
-        traffic.trial.packetCame(at: traffic.now, isExhausted: true)
+        traffic.trial.packetCame(at: traffic.now, movedBytes: 0, isExhausted: true)
         #expect(!traffic.trial.isLooking, "looking in vain ends it")
     }
 }
