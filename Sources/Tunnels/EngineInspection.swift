@@ -30,16 +30,29 @@ enum EngineInspection {
         return findings
     }
 
-    /// Descriptors that are the target's namespace file. Nil when /proc does not show them.
-    private static func pins(of namespace: NamespaceReference, _ processes: [Int32]) -> [String]? {
-        var pins: [String] = []
+    /// Descriptors that are the target's namespace file and stay so: an engine opens it for a moment when its link has
+    /// changed (`LinkWatch`), as it has after every attach. Nil when /proc does not show them.
+    static func pins(
+        of namespace: NamespaceReference, _ processes: [Int32], looks: Int = 6, pauseMicroseconds: UInt32 = 20_000
+    ) -> [String]? {
+        guard var lasting = descriptors(of: namespace, processes) else { return nil }
+        for _ in 1..<looks where !lasting.isEmpty {
+            usleep(pauseMicroseconds)
+            guard let now = descriptors(of: namespace, processes) else { return nil }
+            lasting = lasting.filter(now.contains)
+        }
+        return lasting
+    }
+
+    private static func descriptors(of namespace: NamespaceReference, _ processes: [Int32]) -> [String]? {
+        var found: [String] = []
         for process in processes {
             guard let numbers = try? File.links(to: "net:[\(namespace.inode)]", in: "/proc/\(process)/fd") else {
                 return nil
             }
-            pins += numbers.map { "descriptor \($0) of process \(process)" }
+            found += numbers.map { "descriptor \($0) of process \(process)" }
         }
-        return pins
+        return found
     }
 
     /// No capability, no new privileges, a system-call filter. proc_pid_status(5).
