@@ -31,7 +31,9 @@ bulk() { # bulk WHAT [BYTES]
 }
 with() { # with WHAT…: A's engine starts anew on a kernel that refuses them
     kill -TERM "$(monitor wga)"
-    wait_until 3 sh -c '! ip -n a link show wga' || fail "the old engine stays"
+    # Its link goes a moment before its socket.
+    wait_until 3 sh -c '! ip -n a link show wga 2>/dev/null && ! ip netns exec a ss -Huln | grep :1111' ||
+        fail "the old engine stays"
     printf '#!/bin/sh\nexec "%s" %s -- swg-engine "$@"\n' "$old_kernel" "$*" >engine
     chmod +x engine
     start_engine a "$PWD/engine"
