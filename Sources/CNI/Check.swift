@@ -15,7 +15,7 @@ extension PluginCall {
         try requireVerb(in: configuration.version)
         guard let type = configuration.ipamType else { return try checkTunnel(configuration) }
         let delegate = try self.delegate(type, input)
-        // Whoever waits until a program has begun wakes up on the processor on which it begins, and takes it away from it.
+        // Whoever waits until a program has begun may wake up on the processor on which it begins and take it away from it.
         let (run, own) = beside({ Result { () throws(PluginError) in try DelegateRun(delegate, .check) } }) {
             failures { () throws(PluginError) in try checkTunnel(configuration) }
         }
